@@ -1,0 +1,59 @@
+# Two commands do all the set-up on a fresh machine: `make conformance` and `make test`.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := build/bin
+ARCHS := amd64 arm64
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+GO_FLAGS := -trimpath -ldflags "-s -w"
+export CGO_ENABLED := 0
+
+.PHONY: help setup build conformance test check fmt bench clean
+
+help: ## what can be made
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+$(VENV)/ready: requirements.lock requirements-go.lock pyproject.toml
+	@$(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@go version >/dev/null 2>&1 || $(VENV)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-go.lock
+	@touch $@
+
+setup: $(VENV)/ready build ## the Python environment and the Go programs
+
+build: $(foreach a,$(ARCHS),$(BIN)/engine-linux-$(a) $(BIN)/probe-linux-$(a)) $(BIN)/pause $(BIN)/run ## the Go programs
+
+$(BIN)/engine-linux-%: $(wildcard engine/*.go) engine/go.mod | $(VENV)/ready
+	cd engine && GOOS=linux GOARCH=$* go build $(GO_FLAGS) -o ../$@ .
+
+$(BIN)/probe-linux-%: $(wildcard fixtures/probe/*.go) fixtures/probe/go.mod | $(VENV)/ready
+	cd fixtures/probe && GOOS=linux GOARCH=$* go build $(GO_FLAGS) -o ../../$@ .
+
+$(BIN)/%: emulator/node/sandbox/%/main.go emulator/node/sandbox/%/go.mod | $(VENV)/ready
+	cd emulator/node/sandbox/$* && go build $(GO_FLAGS) -o ../../../../$@ .
+
+conformance: setup ## run the conformance suite on the emulator
+	pytest conformance
+
+test: setup check ## every check and every test
+	pytest
+
+check: setup ## format, lint, types, layers, vet
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+	for d in engine fixtures/probe emulator/node/sandbox/pause emulator/node/sandbox/run; do (cd $$d && go vet ./...) || exit 1; done
+
+fmt: $(VENV)/ready ## format the code
+	ruff format .
+	ruff check --fix .
+	gofmt -w engine fixtures emulator
+
+bench: setup ## measured ratios against named peers
+	python -m bench
+
+clean: ## remove what was built
+	rm -rf build $(VENV)
