@@ -1,0 +1,65 @@
+"""Tar headers, the same bytes on every machine and every Python.
+
+The format is POSIX pax (IEEE Std 1003.1, pax Interchange Format): a plain ustar header where name and numbers fit in
+it, with a pax record before it where they do not; byte for byte what Python's tarfile writes with PAX_FORMAT.
+Owner and times are not the file's: they would differ from machine to machine.
+"""
+
+from __future__ import annotations
+
+__all__ = ["BLOCK", "DIRECTORY", "FILE", "RECORD", "SYMLINK", "header", "padding"]
+
+BLOCK = 512
+RECORD = 20 * BLOCK  # an archive is filled up with zeros to a multiple of this
+FILE, SYMLINK, DIRECTORY = b"0", b"2", b"5"
+_PAX = b"x"
+_MAX_NAME = 100
+_MAX_OCTAL = 8**11 - 1
+
+
+def header(path: bytes, kind: bytes, *, mode: int, mtime: int, size: int = 0, target: bytes = b"") -> bytes:
+    """The header blocks of one entry. `path` and `target` are UTF-8; a directory's slash is added here."""
+    name = path + b"/" if kind == DIRECTORY else path
+    records = b""
+    if len(name) > _MAX_NAME or not name.isascii():
+        records += _record(b"path", name)
+    if len(target) > _MAX_NAME or not target.isascii():
+        records += _record(b"linkpath", target)
+    if size > _MAX_OCTAL:
+        records += _record(b"size", b"%d" % size)
+        size = 0
+    plain = _block(_ascii(name), kind, mode, size, mtime, _ascii(target))
+    if not records:
+        return plain
+    return _block(b"././@PaxHeader", _PAX, 0, len(records), 0, b"") + records + padding(len(records)) + plain
+
+
+def padding(size: int) -> bytes:
+    """The zeros that fill `size` bytes up to whole blocks."""
+    return bytes(-size % BLOCK)
+
+
+def _record(key: bytes, value: bytes) -> bytes:
+    """`LENGTH KEY=VALUE\\n`, where LENGTH counts itself."""
+    rest = len(key) + len(value) + 3
+    length = rest + len(b"%d" % rest)
+    length = rest + len(b"%d" % length)
+    return b"%d %s=%s\n" % (length, key, value)
+
+
+def _ascii(name: bytes) -> bytes:
+    if name.isascii():
+        return name
+    return name.decode().encode("ascii", "replace")
+
+
+def _block(name: bytes, kind: bytes, mode: int, size: int, mtime: int, target: bytes) -> bytes:
+    block = bytearray(BLOCK)
+    block[0 : len(name[:_MAX_NAME])] = name[:_MAX_NAME]
+    block[100:148] = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (mode, 0, 0, size, mtime)
+    block[148:156] = b"        "
+    block[156:157] = kind
+    block[157 : 157 + len(target[:_MAX_NAME])] = target[:_MAX_NAME]
+    block[257:265] = b"ustar\x0000"
+    block[148:155] = b"%06o\0" % sum(block)
+    return bytes(block)

@@ -1,0 +1,250 @@
+"""A directory about to be packed: walked in the order of the archive, and refused if it cannot be mounted as it is.
+
+The walk never follows a link and never resolves a path twice: every directory is opened relative to its parent's
+descriptor, so nothing outside the root can be reached even while someone rearranges the tree.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+import struct
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from packager.errors import InvalidArgument, PackagerError, from_os_error
+from packager.symlinks import leaves_root
+
+__all__ = ["Entry", "Survey", "Tree", "changed", "show"]
+
+_SPECIAL = {
+    stat.S_IFSOCK: "socket",
+    stat.S_IFIFO: "named pipe",
+    stat.S_IFCHR: "character device",
+    stat.S_IFBLK: "block device",
+}
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# A node unpacks below a snapshot directory of some 100 bytes, and Linux takes paths of 4095 (PATH_MAX).
+_MAX_PATH = 3900
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of a tree.
+
+    `path` is relative to the root, without slashes at the ends; `status` is the entry's own (never a link's
+    target's); `parent` is a descriptor of its directory, open until the walk goes on; `target` is a link's.
+    """
+
+    path: bytes
+    status: os.stat_result
+    parent: int
+    target: bytes = b""
+
+    @property
+    def name(self) -> bytes:
+        """The last component of the path."""
+        return self.path.rpartition(b"/")[2]
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a tree holds: `entries` counted, the bytes of their `size`, and warnings worth a look.
+
+    `fingerprint` is equal for two surveys between which nothing was changed.
+    """
+
+    entries: int
+    size: int
+    warnings: tuple[str, ...]
+    fingerprint: bytes
+
+
+class Tree:
+    """A directory opened for packing; a context manager."""
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self.path = Path(directory)
+        try:
+            # The root itself may be a link: it is what the user named.
+            self._root = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise InvalidArgument(f"there is no directory {self.path}; name the one to pack") from None
+        except NotADirectoryError:
+            raise InvalidArgument(f"{self.path} is not a directory; name the one to pack") from None
+        except OSError as error:
+            raise from_os_error(error, f"read {self.path}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        os.close(self._root)
+
+    def walk(self) -> Iterator[Entry]:
+        """Every entry below the root, in the order of the raw bytes of its path; so parents come first.
+
+        One directory's names are in memory at a time for each level, never the whole tree's.
+        """
+        root = os.open(".", _OPEN_DIRECTORY, dir_fd=self._root)
+        levels = [(root, b"", self._names(root, b""))]
+        try:
+            while levels:
+                parent, prefix, names = levels[-1]
+                name = next(names, None)
+                if name is None:
+                    os.close(parent)
+                    levels.pop()
+                elif name.endswith(b"/"):
+                    path = prefix + name[:-1]
+                    child = self._open_directory(path, name[:-1], parent)
+                    levels.append((child, path + b"/", self._names(child, path)))
+                else:
+                    yield self._entry(prefix + name, name, parent)
+        finally:
+            for descriptor, _, _ in levels:
+                os.close(descriptor)
+
+    def survey(self) -> Survey:
+        """Look at everything without reading any file; raise PackagerError for what an image cannot hold."""
+        entries = size = 0
+        fingerprint = hashlib.blake2b()
+        refusals = 0
+        first = ""
+        collisions = _Collisions()
+        for entry in self.walk():
+            entries += 1
+            status = entry.status
+            refusal = self._refusal(entry)
+            if refusal:
+                refusals += 1
+                first = first or f"cannot pack {show(entry.path)}: {refusal}"
+            else:
+                collisions.see(entry.path)
+            if stat.S_ISREG(status.st_mode):
+                size += status.st_size
+            numbers = (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+            fingerprint.update(struct.pack("<IqqqI", *numbers, len(entry.path)) + entry.path + entry.target)
+        if refusals:
+            more = f" (and {refusals - 1} more like it)" if refusals > 1 else ""
+            raise PackagerError(first + more)
+        if not entries:
+            raise PackagerError(f"{self.path} is empty; there is nothing to pack")
+        return Survey(entries, size, tuple(collisions.warnings), fingerprint.digest())
+
+    def _refusal(self, entry: Entry) -> str:
+        kind = stat.S_IFMT(entry.status.st_mode)
+        if kind in _SPECIAL:
+            return f"a {_SPECIAL[kind]} has no place in an image; remove it"
+        if entry.name.startswith(b".wh."):
+            return "names that begin with .wh. delete files when an image is unpacked; rename it"
+        try:
+            entry.path.decode()
+        except UnicodeDecodeError:
+            return "its name is not UTF-8; rename it"
+        if b"\n" in entry.name:
+            return "its name holds a line break; rename it"
+        if len(entry.path) > _MAX_PATH:
+            return f"its path is {len(entry.path)} bytes long, and a node takes no more than {_MAX_PATH}"
+        if stat.S_ISLNK(kind):
+            if entry.target.startswith(b"/"):
+                return f"the link leads to {show(entry.target)}; only relative links keep their meaning in a volume"
+            try:
+                entry.target.decode()
+            except UnicodeDecodeError:
+                return "the link's target is not UTF-8"
+            if b"\n" in entry.target:
+                return "the link's target holds a line break"
+            if leaves_root(entry.path, entry.target, self._read_link):
+                return f"the link leads to {show(entry.target)}, outside the directory; a volume ends at its root"
+        return ""
+
+    def _read_link(self, path: bytes) -> bytes | None:
+        try:
+            return os.readlink(path, dir_fd=self._root)
+        except OSError:
+            return None
+
+    def _names(self, directory: int, path: bytes) -> Iterator[bytes]:
+        """The names in a directory, each directory once as itself and once, with a slash, as what it holds.
+
+        Sorted together they interleave as whole paths do: `a`, `a.txt`, then what is in `a/`.
+        """
+        names: list[bytes] = []
+        try:
+            with os.scandir(directory) as found:
+                for item in found:
+                    name = os.fsencode(item.name)
+                    names.append(name)
+                    if item.is_dir(follow_symlinks=False):
+                        names.append(name + b"/")
+        except OSError as error:
+            raise from_os_error(error, f"read the directory {show(path or b'.')}") from error
+        names.sort()
+        return iter(names)
+
+    def _open_directory(self, path: bytes, name: bytes, parent: int) -> int:
+        try:
+            return os.open(name, _OPEN_DIRECTORY, dir_fd=parent)
+        except OSError as error:
+            raise _unreadable(error, path, self.path) from error
+
+    def _entry(self, path: bytes, name: bytes, parent: int) -> Entry:
+        try:
+            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+            target = os.readlink(name, dir_fd=parent) if stat.S_ISLNK(status.st_mode) else b""
+        except OSError as error:
+            raise _unreadable(error, path, self.path) from error
+        return Entry(path, status, parent, target)
+
+
+def changed(path: bytes, tree: Path) -> PackagerError:
+    """The sentence for an entry that is not what it was a moment ago."""
+    return PackagerError(
+        f"{show(path)} changed while {tree} was packed; pack again when nothing writes to it"
+    )
+
+
+def show(path: bytes) -> str:
+    """A path as a message shows it: as it is when it can be printed, else quoted and escaped."""
+    text = path.decode("utf-8", "backslashreplace")
+    return text if text.isprintable() else repr(text)
+
+
+def _unreadable(error: OSError, path: bytes, tree: Path) -> PackagerError:
+    if error.errno in (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.EINVAL):
+        return changed(path, tree)
+    return from_os_error(error, f"read {show(path)}")
+
+
+class _Collisions:
+    """Names in one directory that some file systems take for the same."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self._seen: dict[bytes, dict[str, bytes]] = {}
+
+    def see(self, path: bytes) -> None:
+        parent, _, name = path.rpartition(b"/")
+        # The walk is in path order, so of all directories only the entry's ancestors can still grow.
+        for other in [other for other in self._seen if not _is_within(parent, other)]:
+            del self._seen[other]
+        names = self._seen.setdefault(parent, {})
+        normal = unicodedata.normalize("NFC", name.decode())
+        before = names.setdefault(normal.casefold(), path)
+        if before is not path:
+            same = unicodedata.normalize("NFC", before.rpartition(b"/")[2].decode()) == normal
+            how = "how their accents are encoded" if same else "upper and lower case"
+            self.warnings.append(f"{show(before)} and {show(path)} differ only in {how}")
+
+
+def _is_within(path: bytes, ancestor: bytes) -> bool:
+    return not ancestor or path == ancestor or path.startswith(ancestor + b"/")
