@@ -1,0 +1,54 @@
+"""What was asked of a registry, as a second oracle for tests."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+__all__ = ["Journal", "RequestSeen"]
+
+_LIMIT = 10_000
+
+
+@dataclass(frozen=True)
+class RequestSeen:
+    """One answered request.
+
+    `at` is in emulated seconds; `path` has no query; `received` and `sent` are the bytes of both bodies;
+    `user` is empty for an anonymous one; `listener` is the `127.0.0.1:PORT` it came in by.
+    """
+
+    at: float
+    listener: str
+    user: str
+    method: str
+    path: str
+    query: str
+    status: int
+    received: int
+    sent: int
+
+
+class Journal:
+    """The newest 10,000 requests in the order in which their answers were decided.
+
+    A request is in it before its client has the answer.
+    """
+
+    def __init__(self) -> None:
+        self._seen: deque[RequestSeen] = deque(maxlen=_LIMIT)
+
+    def __iter__(self) -> Iterator[RequestSeen]:
+        return iter(tuple(self._seen))
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def add(self, seen: RequestSeen) -> None:
+        """Note a request."""
+        self._seen.append(seen)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._seen.clear()

@@ -1,0 +1,144 @@
+"""The handlers of `/v2/<name>/manifests/<reference>`.
+
+Source: OCI distribution specification 1.1, "Pulling manifests", "Pushing Manifests", "Deleting tags",
+"Deleting Manifests"; negotiation and texts as in Docker Distribution 3.1
+(`registry/handlers/manifests.go`).
+"""
+
+from __future__ import annotations
+
+import json
+
+from aiohttp import web
+
+from emulator.registry.errors import OciError
+from emulator.registry.manifest import DOCKER_LIST, LIMIT, OCI_INDEX, OCI_MANIFEST, Manifest
+from emulator.registry.names import Digest, is_tag
+from emulator.registry.routes import Handler, Target
+from emulator.registry.storage import ManifestRecord, Storage
+
+__all__ = ["Manifests"]
+
+_REFUSED = {
+    OCI_MANIFEST: "OCI manifest found, but accept header does not support OCI manifests",
+    OCI_INDEX: "OCI index found, but accept header does not support OCI indexes",
+}
+
+
+class Manifests:
+    """Fetch, push and delete manifests and tags."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def handlers(self) -> dict[str, Handler]:
+        """By method."""
+        return {"GET": self.get, "HEAD": self.get, "PUT": self.put, "DELETE": self.delete}
+
+    async def get(self, request: web.Request, target: Target) -> web.StreamResponse:
+        """200 with the bytes that were pushed and their media type.
+
+        An OCI manifest or index is given only to a client whose Accept names its type (`*/*` does not),
+        as Docker Distribution and ACR do; a client that asks for a Docker list by tag and cannot read it
+        gets linux/amd64.
+        """
+        repository = target.repository
+        digest = self._resolve(repository, target.argument)
+        record = self._record(repository, digest)
+        accepted = _accepted(request)
+        if _matches(request, digest):
+            return web.Response(status=304)
+        if record.media_type in _REFUSED and record.media_type not in accepted:
+            raise OciError("MANIFEST_UNKNOWN", message=_REFUSED[record.media_type])
+        content = self._storage.content(digest).read_bytes()
+        if record.media_type == DOCKER_LIST and DOCKER_LIST not in accepted and is_tag(target.argument):
+            entry = Manifest(DOCKER_LIST, content, json.loads(content)).linux_amd64()
+            if entry is None:
+                raise OciError("MANIFEST_UNKNOWN")
+            digest, record = entry, self._record(repository, entry)
+            content = self._storage.content(digest).read_bytes()
+        return web.Response(
+            body=content,
+            headers={
+                "Content-Type": record.media_type,
+                "Docker-Content-Digest": str(digest),
+                "ETag": f'"{digest}"',
+            },
+        )
+
+    def _resolve(self, repository: str, reference: str) -> Digest:
+        if ":" in reference:
+            return Digest.required(reference)
+        digest = self._storage.tag(repository, reference) if is_tag(reference) else None
+        if digest is None:
+            raise OciError("MANIFEST_UNKNOWN", f"unknown tag={reference}")
+        return digest
+
+    def _record(self, repository: str, digest: Digest) -> ManifestRecord:
+        record = self._storage.manifest(repository, digest)
+        if record is None:
+            raise OciError("MANIFEST_UNKNOWN", f"unknown manifest name={repository} revision={digest}")
+        return record
+
+    async def put(self, request: web.Request, target: Target) -> web.StreamResponse:
+        """201. Its blobs must be in the repository, else MANIFEST_BLOB_UNKNOWN; see `Manifest` for the
+        other rules.
+        """
+        repository, reference = target.repository, target.argument
+        by_digest = ":" in reference
+        if by_digest:
+            expected = Digest.required(reference)
+        elif not is_tag(reference):
+            raise OciError("TAG_INVALID", f"{reference} is not a tag")
+        content = await _read(request)
+        manifest = Manifest.parse(request.headers.get("Content-Type", ""), content)
+        digest = Digest.of(content, expected.algorithm if by_digest else "sha256")
+        if by_digest and digest != expected:
+            raise OciError("DIGEST_INVALID")
+        missing = [str(blob) for blob in manifest.blobs() if not self._storage.has_blob(repository, blob)]
+        if missing:
+            others = tuple(("MANIFEST_BLOB_UNKNOWN", blob) for blob in missing[1:])
+            raise OciError("MANIFEST_BLOB_UNKNOWN", missing[0], others=others)
+        subject = manifest.subject
+        record = ManifestRecord(manifest.media_type, str(subject) if subject else None)
+        self._storage.put_manifest(repository, digest, record, content, manifest.descriptor(digest))
+        if not by_digest:
+            self._storage.set_tag(repository, reference, digest)
+        headers = {
+            "Docker-Content-Digest": str(digest),
+            "Location": f"/v2/{repository}/manifests/{digest}",
+        }
+        if subject:
+            headers["OCI-Subject"] = str(subject)
+        return web.Response(status=201, headers=headers)
+
+    async def delete(self, request: web.Request, target: Target) -> web.StreamResponse:
+        """202; by tag only the tag goes, by digest the manifest and every tag that points to it."""
+        repository, reference = target.repository, target.argument
+        digest = self._resolve(repository, reference)
+        if ":" in reference:
+            self._record(repository, digest)
+            self._storage.delete_manifest(repository, digest)
+        else:
+            self._storage.delete_tag(repository, reference)
+        return web.Response(status=202)
+
+
+async def _read(request: web.Request) -> bytes:
+    content = bytearray()
+    while data := await request.content.readany():
+        content += data
+        if len(content) > LIMIT:
+            raise OciError("MANIFEST_INVALID", f"the manifest is larger than {LIMIT} bytes", status=413)
+    return bytes(content)
+
+
+def _accepted(request: web.Request) -> set[str]:
+    # Like Docker Distribution: no wildcards, no weights.
+    values = ",".join(request.headers.getall("Accept", []))
+    return {value.partition(";")[0].strip().lower() for value in values.split(",")}
+
+
+def _matches(request: web.Request, digest: Digest) -> bool:
+    known = request.headers.getall("If-None-Match", [])
+    return str(digest) in known or f'"{digest}"' in known
