@@ -1,0 +1,3 @@
+module engine_naive
+
+go 1.23
