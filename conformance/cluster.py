@@ -1,0 +1,173 @@
+"""A namespace of the target: what a test makes there, waits for there, and leaves behind as evidence.
+
+Nothing sleeps: waiting is watching.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import yaml
+
+from conformance.kube import Kube, Object, RefusedError, path_of
+from conformance.targets import Target
+
+__all__ = ["Cluster", "NotSeenError"]
+
+_HIDDEN = "<redacted>"
+
+
+class NotSeenError(AssertionError):
+    """What a claim waits for did not come."""
+
+
+class Cluster:
+    """One namespace, made here.
+
+    Methods raise RefusedError for what the API refuses, and NotSeenError for what never came.
+    """
+
+    def __init__(self, target: Target, namespace: str, labels: Mapping[str, str] | None = None) -> None:
+        self.target = target
+        self.namespace = namespace
+        self.kube = Kube(target.kube)
+        self.kube.create(path_of("namespaces"), {"metadata": {"name": namespace, "labels": dict(labels or {})}})
+        self.wait("serviceaccounts", "default", lambda _: True, "to exist")
+
+    def remove(self) -> None:
+        """Delete the namespace and all in it; does not wait for it to be gone."""
+        self.kube.delete(path_of("namespaces", name=self.namespace))
+
+    def nodes(self) -> list[str]:
+        """The names of the nodes (`kubernetes.io/hostname`)."""
+        return [node.name for node in self.target.fingerprint.nodes]
+
+    def label(self, labels: Mapping[str, str]) -> None:
+        """Put labels on the namespace."""
+        self.kube.patch(path_of("namespaces", name=self.namespace), {"metadata": {"labels": dict(labels)}})
+
+    def create(self, resource: str, body: Object, *, dry_run: bool = False) -> Object:
+        """Create an object in the namespace, or only hear what it would become."""
+        query = {"dryRun": "All"} if dry_run else {}
+        created: Object = self.kube.create(path_of(resource, self.namespace), body, query)
+        return created
+
+    def get(self, resource: str, name: str) -> Object:
+        """An object as it is now."""
+        found: Object = self.kube.get(path_of(resource, self.namespace, name))
+        return found
+
+    def all(self, resource: str, labels: str = "", fields: str = "") -> list[Object]:
+        """The namespace's objects of a kind, by selectors."""
+        query = {key: value for key, value in (("labelSelector", labels), ("fieldSelector", fields)) if value}
+        items: list[Object] = self.kube.get(path_of(resource, self.namespace), query)["items"]
+        return items
+
+    def patch(self, resource: str, name: str, body: Object) -> Object:
+        """Change an object by a strategic merge patch."""
+        patched: Object = self.kube.patch(path_of(resource, self.namespace, name), body)
+        return patched
+
+    def delete(self, resource: str, name: str) -> None:
+        """Delete an object and wait until it is gone."""
+        self.kube.delete(path_of(resource, self.namespace, name))
+        self.wait_gone(resource, name)
+
+    def wait(self, resource: str, name: str, until: Callable[[Object], bool], what: str) -> Object:
+        """Watch an object until it is as wanted, and return it so; `what` completes "waited for pods/a …"."""
+        return self._watch(
+            resource,
+            f"metadata.name={name}",
+            lambda event: event["type"] in {"ADDED", "MODIFIED"} and until(event["object"]),
+            f"{resource}/{name} {what}",
+        )
+
+    def wait_gone(self, resource: str, name: str) -> None:
+        """Watch until an object no longer exists."""
+        if self.all(resource, fields=f"metadata.name={name}"):
+            self._watch(
+                resource,
+                f"metadata.name={name}",
+                lambda event: event["type"] == "DELETED",
+                f"{resource}/{name} to be gone",
+                done=lambda: not self.all(resource, fields=f"metadata.name={name}"),
+            )
+
+    def wait_event(self, pod: str, until: Callable[[Object], bool], what: str) -> Object:
+        """Watch a pod's events until one is as wanted."""
+        return self._watch(
+            "events",
+            f"involvedObject.name={pod}",
+            lambda event: event["type"] in {"ADDED", "MODIFIED"} and until(event["object"]),
+            f"an event of pods/{pod}: {what}",
+        )
+
+    def events(self, pod: str) -> list[Object]:
+        """A pod's events, in the order in which each first happened."""
+        found = self.all("events", fields=f"involvedObject.name={pod}")
+        # Names carry the time of the first occurrence in hexadecimal nanoseconds; time stamps only have seconds.
+        return sorted(found, key=lambda event: (event["firstTimestamp"], event["metadata"]["name"].rsplit(".", 1)[-1]))
+
+    def log(self, pod: str, container: str = "", **query: str) -> str:
+        """What a container has written so far."""
+        asked = {**query, **({"container": container} if container else {})}
+        return self.kube.read(path_of("pods", self.namespace, pod, "log"), asked).decode()
+
+    def fetch(self, pod: str, port: int, path: str, method: str = "GET") -> tuple[int, bytes]:
+        """Ask a pod's port through the API server: status and body."""
+        return self._proxy(path_of("pods", self.namespace, f"{pod}:{port}", "proxy") + path, method)
+
+    def fetch_service(self, service: str, path: str) -> tuple[int, bytes]:
+        """GET from a service's port 80 through the API server: status and body."""
+        return self._proxy(path_of("services", self.namespace, f"{service}:80", "proxy") + path)
+
+    def _proxy(self, path: str, method: str = "GET") -> tuple[int, bytes]:
+        try:
+            return 200, self.kube.read(path, method=method)
+        except RefusedError as refused:
+            return refused.code, str(refused).encode()
+
+    def evidence(self) -> str:
+        """Everything in the namespace that helps to understand a failure, as YAML, without secrets."""
+        pods = self.all("pods")
+        for pod in pods:
+            pod["metadata"].pop("managedFields", None)
+        found: dict[str, Any] = {
+            "nodes": [vars(node) for node in self.target.fingerprint.nodes],
+            "events": [
+                f"{event['type']} {event['reason']} {event['involvedObject']['name']}: {event['message']}"
+                for event in self.all("events")
+            ],
+            "pods": pods,
+        }
+        return self.redacted(yaml.safe_dump(found, sort_keys=False, width=140, allow_unicode=True))
+
+    def redacted(self, text: str) -> str:
+        """The text without the passwords that the suite knows."""
+        for endpoint in (self.target.registry, self.target.private):
+            if endpoint and endpoint.password:
+                text = text.replace(endpoint.password, _HIDDEN)
+        return text
+
+    def _watch(
+        self,
+        resource: str,
+        fields: str,
+        wanted: Callable[[Object], bool],
+        what: str,
+        done: Callable[[], bool] = lambda: False,
+    ) -> Object:
+        deadline = time.monotonic() + self.target.patience
+        seen: Object = {}
+        while (left := deadline - time.monotonic()) > 0:
+            for event in self.kube.watch(path_of(resource, self.namespace), {"fieldSelector": fields}, left):
+                seen = event["object"]
+                if wanted(event):
+                    return seen
+            if done():
+                return seen
+        brief = json.dumps(seen.get("status", seen)) if seen else "nothing"
+        raise NotSeenError(f"waited {self.target.patience:.0f} s in vain for {what}; last seen: {self.redacted(brief)}")

@@ -1,0 +1,117 @@
+"""Where cases are run: repositories and a namespace of one test, and the steps from a case to an observation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from conformance.cluster import Cluster
+from conformance.kube import Object, RefusedError
+from conformance.observation import Observation, is_settled, observe_pod
+from conformance.oci import Repository
+from conformance.pods import case_pod, pull_secret, usual_pod
+from conformance.targets import Target
+from fixtures import Case, Forged, ImageSpec, forge
+
+__all__ = ["Lab"]
+
+_PROBE = ImageSpec(layers=(), config={}, manifest={}, index=None, registry={}, program="probe")
+
+
+class Lab:
+    """One test's place on a target.
+
+    prefix: where its repositories are. Layers carry `nonce`, so that nothing another test pulled is there already.
+    """
+
+    def __init__(self, cluster: Cluster, prefix: str, probe: str, nonce: str) -> None:
+        self.cluster = cluster
+        self.target = cluster.target
+        self.prefix = prefix
+        self.probe_repository = probe
+        self.nonce = nonce
+
+    @property
+    def probe(self) -> str:
+        """The reference of the probe's image."""
+        return f"{self.target.registry.name}/{self.probe_repository}:v1"
+
+    def repository(self, name: str, *, private: bool = False) -> Repository:
+        """One of this test's repositories; by the private registry's address if asked for."""
+        endpoint = self.target.private if private else self.target.registry
+        assert endpoint is not None, "this target has no registry that wants credentials"
+        return Repository(endpoint, f"{self.prefix}/{name}")
+
+    def forge(self, spec: ImageSpec, nonce: str = "") -> Forged:
+        """Build an image for the target's nodes."""
+        return forge(spec, architecture=self.target.architecture, nonce=nonce or self.nonce)
+
+    def push(self, name: str, spec: ImageSpec, tag: str = "v1") -> str:
+        """Build and push an image; its digest."""
+        return self.repository(name).push(self.forge(spec), tag)
+
+    def run(self, pod: Object) -> Observation:
+        """Create a pod and watch it until it is settled."""
+        name = pod["metadata"]["name"]
+        self.cluster.create("pods", pod)
+        settled = self.cluster.wait("pods", name, is_settled, "to end or to be stuck")
+        return self.observe(settled)
+
+    def observe(self, pod: Object) -> Observation:
+        """The observation of a settled pod."""
+        name = pod["metadata"]["name"]
+        log = ""
+        if pod["status"].get("phase") in {"Succeeded", "Failed"}:
+            log = self.cluster.log(name, pod["spec"]["containers"][0]["name"])
+        return observe_pod(pod, self.cluster.events(name), log)
+
+    def pull(self, reference: str) -> None:
+        """Make the node have an image, by a pod of its own that mounts it."""
+        name = "puller-" + str(len(self.cluster.all("pods")))
+        seen = self.run(usual_pod(name, image=self.probe, reference=reference))
+        assert seen.outcome == "mounted", f"an image that should have been there could not be pulled: {seen.message}"
+
+    def run_case(
+        self, case: Case, name: str = "", enough: Callable[[Observation], bool] = lambda _: True
+    ) -> Observation:
+        """Push a case's images, run its pod, and say what was seen; `enough` may ask to wait for more events."""
+        name = name or f"case-{case.name.lower().replace('+', '-')}"
+        digests = [self.push(image, spec) for image, spec in case.images.items()]
+        first = next(iter(case.images))
+        places = {
+            "registry": self.target.registry.name,
+            "private": self.target.private.name if self.target.private else "",
+            "closed": self.target.description.closed,
+            "lab": self.prefix,
+            "probe": self.probe_repository,
+            "first": first,
+            "digest": digests[0],
+        }
+        if case.namespace:
+            self.cluster.label(case.namespace)
+        for image in case.present:
+            self.pull(f"{self.repository(image).reference}:v1")
+        if kind := case.pod.get("secret"):
+            assert self.target.private is not None, "this target has no registry that wants credentials"
+            self.cluster.create(
+                "secrets",
+                pull_secret(self.target.private, password=None if kind == "right" else "not-" + self.nonce),
+            )
+        try:
+            seen = self.run(case_pod(name, case.pod, places))
+        except RefusedError as refused:
+            return Observation(rejected=str(refused))
+        if not enough(seen):
+            seen = self._once_more(name, enough)
+        return seen
+
+    def _once_more(self, name: str, enough: Callable[[Observation], bool]) -> Observation:
+        def look(_: Object) -> bool:
+            return enough(self.observe(self.cluster.get("pods", name)))
+
+        self.cluster.wait_event(name, look, "all that the case calls for")
+        return self.observe(self.cluster.get("pods", name))
+
+    @staticmethod
+    def prepare(target: Target, probe: str) -> None:
+        """Push what every test uses: the probe's image."""
+        Repository(target.registry, probe).push(forge(_PROBE, architecture=target.architecture), "v1")

@@ -1,0 +1,147 @@
+"""What one case did on a target: outcome, waiting reason, events, what the probe saw.
+
+The raw observation is what the target said. `normalised` makes digests, ids, times and addresses symbolic, so that
+two runs can be compared; it changes nothing in what is normalised already.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from conformance.kube import Object
+
+__all__ = ["Observation", "is_settled", "normalised", "observe_pod"]
+
+_BACK_OFF = {"ImagePullBackOff": "ErrImagePull", "CrashLoopBackOff": "Error"}
+_BACK_OFF_TEXT = re.compile(r'^Back-off pulling image "[^"]*": \w+: ')
+_ABSENT = "sha256:" + "0" * 64
+
+_SYMBOLS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), symbol)
+    for pattern, symbol in (
+        (re.escape(_ABSENT), "<absent-digest>"),
+        (r"sha256:[0-9a-f]{64}", "<digest>"),
+        (r'Successfully assigned [^/ ]+/\S+ to \S+', "Successfully assigned <namespace>/<pod> to <node>"),
+        (r'^Pod "[^"]*" is invalid', 'Pod "<pod>" is invalid'),
+        (r"\bin [0-9.]+(?:ms|µs|m|s)(?:[0-9.]+s)? \([0-9.]+(?:ms|µs|m|s)(?:[0-9.]+s)? including waiting\)",
+         "in <duration> (<duration> including waiting)"),
+        (r"Image size: \d+ bytes", "Image size: <size> bytes"),
+        (r'"extract-\d+-\S+ ', '"extract-<n> '),
+        (r"mount callback failed on \S+", "mount callback failed on <path>"),
+        (r'"/[^" ]*/image-volumes/[^" ]*"', '"<volume-mount>"'),
+        (r'failed to generate container "[0-9a-f]{64}"', 'failed to generate container "<id>"'),
+    )
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What was seen. Fields are empty where they do not apply.
+
+    waiting, terminated: of the first container that has them, init containers first. events: (type, reason, message,
+    `pod` or `container`) in order. probe: what the probe printed, if it is JSON; log: what was printed, if not.
+    rejected: the API server's message, if it refused the pod.
+    """
+
+    phase: str = ""
+    waiting: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    terminated: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    events: tuple[tuple[str, str, str, str], ...] = ()
+    probe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    log: str = ""
+    rejected: str = ""
+
+    @property
+    def outcome(self) -> str:
+        """`rejected`, `mounted`, `failed`, the waiting reason (without its back-off), or the phase."""
+        if self.rejected:
+            return "rejected"
+        if self.waiting:
+            return _BACK_OFF.get(self.waiting["reason"], self.waiting["reason"])
+        return {"Succeeded": "mounted", "Failed": "failed"}.get(self.phase, self.phase)
+
+    @property
+    def message(self) -> str:
+        """The text that explains the outcome."""
+        return self.rejected or _BACK_OFF_TEXT.sub("", self.waiting.get("message", "")) or self.log
+
+    def brief(self) -> str:
+        """One line for a report."""
+        seen = f"{len(self.probe.get('files', {})) - 1} entries" if self.probe else self.message
+        return f"{self.outcome}: {seen}"
+
+
+def is_settled(pod: Object) -> bool:
+    """Whether a pod has come to an end or is stuck waiting for something that will not come by itself."""
+    if pod["status"].get("phase") in {"Succeeded", "Failed"}:
+        return True
+    return any(_is_stuck(status.get("state", {}).get("waiting", {})) for status in _statuses(pod))
+
+
+def observe_pod(pod: Object, events: list[Object], log: str) -> Observation:
+    """The observation of a settled pod, its events and its main container's log."""
+    states = [status.get("state", {}) for status in _statuses(pod)]
+    waiting: Object = next((state["waiting"] for state in states if _is_stuck(state.get("waiting", {}))), {})
+    ended: Object = next((state["terminated"] for state in reversed(states) if "terminated" in state), {})
+    probe = _probe(log)
+    return Observation(
+        phase=pod["status"].get("phase", ""),
+        waiting={key: waiting[key] for key in ("reason", "message") if key in waiting},
+        terminated={} if waiting else {key: ended[key] for key in ("reason", "exitCode") if key in ended},
+        events=tuple((event["type"], event["reason"], event["message"], _regards(event)) for event in events),
+        probe=probe,
+        log="" if probe else log,
+    )
+
+
+def normalised(seen: Observation, names: Mapping[str, str]) -> Observation:
+    """The observation with what differs from run to run made symbolic.
+
+    `names` maps texts of this run to symbols, e.g. the registry's address to `<registry>`. Waiting reasons lose their
+    back-off; events that only repeat an earlier one go, as a node's second look at a pod repeats them.
+    """
+
+    def symbolic(text: str) -> str:
+        for name in sorted(names, key=len, reverse=True):
+            text = text.replace(name, names[name])
+        for pattern, symbol in _SYMBOLS:
+            text = pattern.sub(symbol, text)
+        return text
+
+    waiting = {}
+    if seen.waiting:
+        reason = seen.waiting["reason"]
+        waiting = {
+            "reason": _BACK_OFF.get(reason, reason),
+            "message": symbolic(_BACK_OFF_TEXT.sub("", seen.waiting.get("message", ""))),
+        }
+    events = dict.fromkeys((kind, reason, symbolic(message), what) for kind, reason, message, what in seen.events)
+    return dataclasses.replace(
+        seen, waiting=waiting, events=tuple(events), log=symbolic(seen.log), rejected=symbolic(seen.rejected)
+    )
+
+
+def _statuses(pod: Object) -> list[Object]:
+    status = pod["status"]
+    return [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]
+
+
+def _is_stuck(waiting: Object) -> bool:
+    return waiting.get("reason", "ContainerCreating") not in {"ContainerCreating", "PodInitializing"}
+
+
+def _regards(event: Object) -> str:
+    return "container" if event["involvedObject"].get("fieldPath", "").startswith("spec.") else "pod"
+
+
+def _probe(log: str) -> Object:
+    try:
+        seen = json.loads(log)
+    except ValueError:
+        return {}
+    return seen if isinstance(seen, dict) else {}

@@ -1,0 +1,80 @@
+"""Pushing over the OCI distribution API, byte for byte: what the forge built is what the registry gets."""
+
+from __future__ import annotations
+
+import requests
+
+from conformance.targets import RegistryEndpoint
+from fixtures import Forged, Tampering
+
+__all__ = ["Repository", "TamperingUnavailableError"]
+
+_TIMEOUT = 60
+
+
+class TamperingUnavailableError(AssertionError):
+    """The registry offers no way to damage what it stores."""
+
+
+class Repository:
+    """One repository of a registry, e.g. `lab/ok`."""
+
+    def __init__(self, endpoint: RegistryEndpoint, name: str) -> None:
+        self.endpoint = endpoint
+        self.name = name
+        self._http = requests.Session()
+        self._http.trust_env = False
+        if endpoint.username:
+            self._http.auth = (endpoint.username, endpoint.password)
+
+    @property
+    def reference(self) -> str:
+        """The repository as nodes name it."""
+        return f"{self.endpoint.name}/{self.name}"
+
+    def push(self, image: Forged, tag: str) -> str:
+        """Push an image, tag it, and do to the registry what its case asks for; the digest that the tag points at."""
+        for digest, blob in image.blobs.items():
+            self._push_blob(digest, blob)
+        for manifest in image.manifests:
+            self._put_manifest(manifest.digest, manifest.content, manifest.media_type)
+        self.tag(image, tag)
+        for tampering in image.tampering:
+            self._tamper(tampering)
+        return image.digest
+
+    def tag(self, image: Forged, tag: str) -> None:
+        """Point a tag at an image that is already pushed."""
+        top = image.manifests[-1]
+        self._put_manifest(tag, top.content, top.media_type)
+
+    def _push_blob(self, digest: str, blob: bytes) -> None:
+        if self._http.head(self._url("blobs", digest), timeout=_TIMEOUT).status_code == requests.codes.ok:
+            return
+        opened = self._http.post(self._url("blobs", "uploads/"), timeout=_TIMEOUT)
+        opened.raise_for_status()
+        location = requests.compat.urljoin(self.endpoint.url, opened.headers["Location"])
+        self._http.put(location, params={"digest": digest}, data=blob, timeout=_TIMEOUT).raise_for_status()
+
+    def _put_manifest(self, reference: str, content: bytes, media_type: str) -> None:
+        self._http.put(
+            self._url("manifests", reference),
+            data=content,
+            headers={"Content-Type": media_type},
+            timeout=_TIMEOUT,
+        ).raise_for_status()
+
+    def _tamper(self, tampering: Tampering) -> None:
+        if tampering.action == "delete":
+            self._http.delete(self._url("blobs", tampering.digest), timeout=_TIMEOUT).raise_for_status()
+            return
+        if not self.endpoint.tamper:
+            raise TamperingUnavailableError(f"no way to {tampering.action} a blob in the registry {self.endpoint.name}")
+        self._http.post(
+            self.endpoint.tamper,
+            params={"repository": self.name, "digest": tampering.digest},
+            timeout=_TIMEOUT,
+        ).raise_for_status()
+
+    def _url(self, kind: str, what: str) -> str:
+        return f"{self.endpoint.url}/v2/{self.name}/{kind}/{what}"

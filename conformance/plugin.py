@@ -1,0 +1,243 @@
+"""The suite as a pytest plugin: starts the target once, hands it to every worker, turns tests into verdicts.
+
+Under pytest-xdist the leading process starts the target and writes the reports; workers get the target's description
+as plain strings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from conformance.claims import Claim, Verdict, claim_of
+from conformance.cluster import Cluster
+from conformance.kube import RefusedError
+from conformance.lab import Lab
+from conformance.report import Judgement, summary, write_results
+from conformance.targets import Description, Options, Target, TargetUnavailableError, start
+
+__all__: list[str] = []
+
+_HERE = Path(__file__).parent
+_TARGET = pytest.StashKey[Target]()
+_STACK = pytest.StashKey[contextlib.ExitStack]()
+_JUDGED = pytest.StashKey[dict[str, Judgement]]()
+_EVIDENCE = pytest.StashKey[list[str]]()
+_XDIST = "imgvol_target"
+_REFUSED_BY_TARGET = range(400, 500)
+# The worst of the verdicts that the phases of one test bring is the claim's.
+_WORST_FIRST = (Verdict.ERROR, Verdict.FAIL, Verdict.UNSUPPORTED, Verdict.SKIPPED, Verdict.PASS)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "claim(claim): the test judges a claim about the target")
+    config.stash[_JUDGED] = {}
+    if _leads(config) and not config.option.xmlpath:
+        config.option.xmlpath = str(_reports(config) / "junit.xml")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    config = session.config
+    if hasattr(config, "workerinput"):
+        if text := config.workerinput.get(_XDIST):
+            config.stash[_TARGET] = Target(Description.from_json(text))
+        return
+    if not _leads(config):
+        return
+    stack = config.stash[_STACK] = contextlib.ExitStack()
+    option = config.option
+    options = Options(
+        option.target,
+        option.aks,
+        option.kubeconfig,
+        option.registry,
+        option.runtime,
+        option.speed,
+        option.isolation,
+    )
+    try:
+        target = Target(stack.enter_context(start(options)))
+    except TargetUnavailableError as unavailable:
+        pytest.exit(f"no target: {unavailable}", returncode=1)
+    config.stash[_TARGET] = target
+    Lab.prepare(target, _probe(target))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Hand the running target to a worker (a hook of pytest-xdist)."""
+    if target := node.config.stash.get(_TARGET, None):
+        node.workerinput[_XDIST] = target.description.to_json()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if stack := config.stash.get(_STACK, None):
+        stack.close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report: pytest.TestReport = yield  # type: ignore[assignment]
+    claim = claim_of(item)
+    if claim is None:
+        return report  # type: ignore[return-value]
+    verdict, evidence = _verdict(item, claim, report, call)
+    if verdict is None:
+        return report  # type: ignore[return-value]
+    cluster = item.funcargs.get("cluster")  # type: ignore[attr-defined]
+    if isinstance(cluster, Cluster):
+        evidence = cluster.redacted(evidence)
+        if verdict in {Verdict.FAIL, Verdict.ERROR} and call.when == "call":
+            report.sections.append(("what the target shows", cluster.evidence()))
+    if verdict is Verdict.UNSUPPORTED:
+        report.outcome = "skipped"
+        report.longrepr = (str(item.path), 0, f"unsupported: {evidence}")
+    elif verdict is Verdict.FAIL and report.passed:
+        report.outcome = "failed"
+        report.longrepr = evidence
+    told = {
+        "claim": claim.id,
+        "says": claim.says,
+        "source": claim.source,
+        "verdict": str(verdict),
+        "evidence": evidence,
+    }
+    report.user_properties += [*told.items(), ("seconds", f"{call.duration:.3f}")]
+    return report  # type: ignore[return-value]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    told = {str(name): str(value) for name, value in report.user_properties}
+    if "verdict" in told:
+        _told.append(told)
+
+
+# The reports of this process, until `_collect` takes them; a hook for a report is not given the configuration.
+_told: list[dict[str, str]] = []
+
+
+def _collect(config: pytest.Config) -> list[Judgement]:
+    judged = config.stash[_JUDGED]
+    while _told:
+        told = _told.pop(0)
+        new = Judgement(
+            Claim(told["claim"], told["says"], told["source"]),
+            Verdict(told["verdict"]),
+            float(told["seconds"]),
+            told["evidence"],
+        )
+        old = judged.get(new.claim.id, new)
+        judged[new.claim.id] = min(new, old, key=lambda one: _WORST_FIRST.index(one.verdict))
+    return list(judged.values())
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    if not _leads(config) or _TARGET not in config.stash:
+        return
+    judged = _collect(config)
+    write_results(_reports(config) / "results.json", config.stash[_TARGET].fingerprint, judged)
+    nothing_said = not any(one.verdict in {Verdict.PASS, Verdict.FAIL, Verdict.ERROR} for one in judged)
+    if nothing_said and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if not _leads(config) or _TARGET not in config.stash:
+        return
+    fingerprint = config.stash[_TARGET].fingerprint
+    terminalreporter.section(f"claims on {fingerprint.target}")
+    for node in fingerprint.nodes:
+        terminalreporter.write_line(
+            f"  {node.name}: kubelet {node.kubelet}, {node.runtime}, {node.os_image}, {node.kernel} {node.architecture}"
+        )
+    for line, colour in summary(_collect(config)):
+        terminalreporter.write_line(line, **{colour: True})
+    terminalreporter.write_line(f"  reports: {_reports(config)}")
+
+
+@pytest.fixture(scope="session")
+def target(pytestconfig: pytest.Config) -> Target:
+    """The target of this run."""
+    return pytestconfig.stash[_TARGET]
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest, target: Target) -> Iterator[Cluster]:
+    """A namespace of the test's own, deleted afterwards whatever happened in it."""
+    made = Cluster(target, _name(request.node, target))
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def lab(request: pytest.FixtureRequest, target: Target, cluster: Cluster) -> Lab:
+    """The test's own repositories, and the ways to run cases in its namespace."""
+    name = _name(request.node, target)
+    return Lab(cluster, f"{target.description.run}/{name}", _probe(target), nonce=name)
+
+
+@pytest.fixture
+def evidence(request: pytest.FixtureRequest) -> list[str]:
+    """What was seen, a line each, for the report of a claim that passes."""
+    lines: list[str] = request.node.stash.setdefault(_EVIDENCE, [])
+    return lines
+
+
+def _verdict(
+    item: pytest.Item, claim: Claim, report: pytest.TestReport, call: pytest.CallInfo[None]
+) -> tuple[Verdict | None, str]:
+    seen = "\n".join(item.stash.setdefault(_EVIDENCE, []))
+    error = call.excinfo.value if call.excinfo else None
+    if report.skipped:
+        return Verdict.SKIPPED, str(error)
+    if call.when != "call":
+        return (Verdict.ERROR, f"{type(error).__name__}: {error}") if report.failed else (None, "")
+    lacking = {
+        need: item.config.stash[_TARGET].lacks[need] for need in claim.needs if need in item.config.stash[_TARGET].lacks
+    }
+    reasons = "; ".join(f"no {need}: {reason}" for need, reason in lacking.items())
+    if report.passed:
+        if lacking:
+            return (
+                Verdict.FAIL,
+                f"the target declares what this claim needs missing, yet the claim holds ({reasons})",
+            )
+        return Verdict.PASS, seen
+    if _is_the_targets_doing(error):
+        return (Verdict.UNSUPPORTED, reasons) if lacking else (Verdict.FAIL, f"{error}\n{seen}".strip())
+    return Verdict.ERROR, f"{type(error).__name__}: {error}"
+
+
+def _is_the_targets_doing(error: BaseException | None) -> bool:
+    if isinstance(error, RefusedError):
+        return error.code in _REFUSED_BY_TARGET
+    return isinstance(error, AssertionError | pytest.fail.Exception)
+
+
+def _name(node: pytest.Item, target: Target) -> str:
+    claim = claim_of(node)
+    name = claim.id.replace("/", "-") if claim else node.name.lower().replace("_", "-")
+    return f"{target.description.run}-{name}"[:63].rstrip("-")
+
+
+def _probe(target: Target) -> str:
+    return f"{target.description.run}/probe"
+
+
+def _reports(config: pytest.Config) -> Path:
+    return config.rootpath / "build" / "report"
+
+
+def _leads(config: pytest.Config) -> bool:
+    """Whether this process runs the suite, rather than working for one that does or running other tests alone."""
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return False
+    paths = [(config.invocation_params.dir / str(arg).split("::")[0]).resolve() for arg in config.args]
+    return any(path.is_relative_to(_HERE) or _HERE.is_relative_to(path) for path in paths)

@@ -1,0 +1,59 @@
+"""The embedded emulator as a target: started as a process of its own, reached over the wire like any other."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+
+import emulator as imgvol_emulator
+from conformance.targets.choice import Options, TargetUnavailableError
+from conformance.targets.target import Description, RegistryEndpoint
+
+__all__ = ["emulator"]
+
+# What a claim may take; only a claim that fails waits this long.
+_PATIENCE = float(os.environ.get("IMGVOL_PATIENCE", "20"))
+
+
+@contextlib.contextmanager
+def emulator(options: Options) -> Iterator[Description]:
+    """Start `imgvol up` and describe it; it ends with this process, whatever ends this process."""
+    username, password = "suite", secrets.token_urlsafe(16)
+    with contextlib.ExitStack() as stack:
+        try:
+            running = stack.enter_context(
+                imgvol_emulator.start(
+                    private_registry=f"{username}:{password}",
+                    runtime=options.runtime,
+                    speed=options.speed,
+                    isolation=options.isolation or None,
+                )
+            )
+        except imgvol_emulator.StartError as error:
+            raise TargetUnavailableError(str(error)) from None
+        closed = stack.enter_context(_closed_port())
+        yield Description(
+            name="emulator",
+            kubeconfig=str(running.kubeconfig),
+            registry=_endpoint(running.registry),
+            private=_endpoint(running.private_registry or "", username, password),
+            closed=closed,
+            patience=_PATIENCE,
+            run=secrets.token_hex(3),
+        )
+
+
+def _endpoint(address: str, username: str = "", password: str = "") -> RegistryEndpoint:
+    url = f"http://{address}"
+    return RegistryEndpoint(url, address, username, password, tamper=f"{url}/_emulator/corrupt")
+
+
+@contextlib.contextmanager
+def _closed_port() -> Iterator[str]:
+    """A loopback address that refuses connections for as long as it is held: bound, but nobody listens."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield f"127.0.0.1:{held.getsockname()[1]}"

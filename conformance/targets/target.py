@@ -1,0 +1,147 @@
+"""A target as the tests see it: a Kubernetes API, registries, and what the nodes say of themselves."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from conformance.kube import Kube, path_of
+
+if TYPE_CHECKING:
+    from kubernetes import client
+
+__all__ = ["Description", "Fingerprint", "NodeFingerprint", "RegistryEndpoint", "Target"]
+
+_EMULATOR = "imgvol.dev/emulator"
+_LACKS = "imgvol.dev/lacks"
+
+
+@dataclass(frozen=True)
+class RegistryEndpoint:
+    """A registry: where the suite pushes, the name that nodes pull by, and the credentials if it wants any.
+
+    `tamper` is the URL of the emulator's entrance for damaging stored blobs; empty where there is none.
+    """
+
+    url: str
+    name: str
+    username: str = ""
+    password: str = dataclasses.field(default="", repr=False)
+    tamper: str = ""
+
+
+@dataclass(frozen=True)
+class Description:
+    """All that a test process needs to reach a target that is running; plain values, to be sent as JSON.
+
+    closed: an address that no registry listens on, as nodes see it. patience: real seconds to wait for what should
+    come. lacks: what the target's surroundings cannot do, by capability, with the reason.
+    """
+
+    name: str
+    kubeconfig: str
+    registry: RegistryEndpoint
+    private: RegistryEndpoint | None
+    closed: str
+    patience: float
+    run: str
+    lacks: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """One line of JSON that `from_json` reads."""
+        return json.dumps(dataclasses.asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> Description:
+        """A description from its JSON."""
+        data = json.loads(text)
+        data["registry"] = RegistryEndpoint(**data["registry"])
+        data["private"] = RegistryEndpoint(**data["private"]) if data["private"] else None
+        return cls(**data)
+
+
+@dataclass(frozen=True)
+class NodeFingerprint:
+    """What tells one node's behaviour from another's, as the node reports it (`status.nodeInfo`)."""
+
+    name: str
+    kubelet: str
+    runtime: str
+    os_image: str
+    kernel: str
+    architecture: str
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """The versions that answered, per node; `emulator` is the emulator's version, empty on a real cluster."""
+
+    target: str
+    kubernetes: str
+    emulator: str
+    nodes: tuple[NodeFingerprint, ...]
+
+
+class Target:
+    """A running target."""
+
+    def __init__(self, description: Description) -> None:
+        self.description = description
+        self.name = description.name
+        self.registry = description.registry
+        self.private = description.private
+        self.patience = description.patience
+
+    @cached_property
+    def kube(self) -> client.ApiClient:
+        """The official client, connected."""
+        # Imported where it is used: it takes most of a second, which runs without a target need not wait for.
+        from kubernetes import config
+
+        connected: client.ApiClient = config.new_client_from_config(self.description.kubeconfig)  # type: ignore[no-untyped-call]
+        return connected
+
+    @cached_property
+    def _nodes(self) -> list[dict[str, Any]]:
+        nodes: list[dict[str, Any]] = Kube(self.kube).get(path_of("nodes"))["items"]
+        return nodes
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """The versions of the API server and of every node."""
+        version = Kube(self.kube).get("/version")
+        nodes = []
+        for node in self._nodes:
+            info = node["status"]["nodeInfo"]
+            nodes.append(
+                NodeFingerprint(
+                    name=node["metadata"]["name"],
+                    kubelet=info["kubeletVersion"],
+                    runtime=info["containerRuntimeVersion"],
+                    os_image=info["osImage"],
+                    kernel=info["kernelVersion"],
+                    architecture=info["architecture"],
+                )
+            )
+        stamps = (node["metadata"].get("annotations", {}).get(_EMULATOR, "") for node in self._nodes)
+        return Fingerprint(self.name, version["gitVersion"], next(filter(None, stamps), ""), tuple(nodes))
+
+    @cached_property
+    def lacks(self) -> Mapping[str, str]:
+        """Capabilities that the target declares missing, each with its reason.
+
+        An emulator says so in an annotation of its nodes; what the surroundings lack comes with the description.
+        """
+        declared = dict(self.description.lacks)
+        for node in self._nodes:
+            declared |= json.loads(node["metadata"].get("annotations", {}).get(_LACKS, "{}"))
+        return declared
+
+    @property
+    def architecture(self) -> str:
+        """The architecture of the nodes, as Go names it."""
+        return self.fingerprint.nodes[0].architecture
