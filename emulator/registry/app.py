@@ -33,9 +33,7 @@ def application(
     middlewares: Sequence[Middleware] = (),
 ) -> web.Application:
     """An application that gives paths starting with a key of `handlers` to its handler."""
-    app = web.Application(
-        middlewares=[_journal(journal, clock), _errors, _authentication(authenticator), *middlewares]
-    )
+    app = web.Application(middlewares=[_journal(journal, clock), _errors, _authentication(authenticator), *middlewares])
     for prefix, handler in handlers.items():
         app.router.add_route("*", prefix + "{rest:.*}", handler)
     return app

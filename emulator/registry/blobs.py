@@ -93,14 +93,13 @@ class Blobs:
         size = os.stat(path).st_size  # noqa: PTH116 - one system call, no event-loop detour
         etag = f'"{digest}"'
         headers = {
-            "Accept-Ranges": "bytes",
             "Cache-Control": "max-age=31536000",
-            "Content-Type": "application/octet-stream",
             "Docker-Content-Digest": str(digest),
             "ETag": etag,
         }
         if etag in request.headers.get("If-None-Match", ""):
             return web.Response(status=304, headers=headers)
+        headers |= {"Accept-Ranges": "bytes", "Content-Type": "application/octet-stream"}
         wanted = None
         if request.method == "GET" and request.headers.get("If-Range", etag) == etag:
             wanted = byte_range(request.headers.get("Range"), size)

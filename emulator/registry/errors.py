@@ -14,6 +14,8 @@ from aiohttp import web
 
 __all__ = ["OciError", "RegistryError", "respond"]
 
+_NO_DETAIL: Any = object()
+
 _CODES: dict[str, tuple[int, str]] = {
     "BLOB_UNKNOWN": (404, "blob unknown to registry"),
     "BLOB_UPLOAD_INVALID": (404, "blob upload invalid"),
@@ -45,21 +47,21 @@ class RegistryError(OSError):
 class OciError(Exception):
     """A request the registry refuses.
 
-    `code` is one of the specification's; `detail` is any JSON value, left out of the body when it is None;
+    `code` is one of the specification's; `detail` is any JSON value, null included, or left out;
     `others` are further (code, detail) pairs of the same body. The status is that of `code` unless given.
     """
 
     def __init__(
         self,
         code: str,
-        detail: Any = None,
+        detail: Any = _NO_DETAIL,
         *,
         message: str | None = None,
         status: int | None = None,
         headers: Mapping[str, str] | None = None,
         others: tuple[tuple[str, Any], ...] = (),
     ) -> None:
-        super().__init__(code, detail)
+        super().__init__(code, message or _CODES[code][1])
         self.status = _CODES[code][0] if status is None else status
         self.headers = dict(headers or {})
         self.errors = [_entry(code, detail, message), *(_entry(c, d, None) for c, d in others)]
@@ -67,12 +69,10 @@ class OciError(Exception):
 
 def _entry(code: str, detail: Any, message: str | None) -> dict[str, Any]:
     entry = {"code": code, "message": message or _CODES[code][1]}
-    return entry if detail is None else {**entry, "detail": detail}
+    return entry if detail is _NO_DETAIL else {**entry, "detail": detail}
 
 
 def respond(error: OciError) -> web.Response:
     """The HTTP answer that carries `error`: `{"errors": [{"code", "message", "detail"}]}`."""
     body = json.dumps({"errors": error.errors}, separators=(",", ":"), ensure_ascii=False) + "\n"
-    return web.Response(
-        status=error.status, headers=error.headers, body=body.encode(), content_type="application/json"
-    )
+    return web.Response(status=error.status, headers=error.headers, body=body.encode(), content_type="application/json")

@@ -40,9 +40,7 @@ class Listings:
         limit = _page_size(request)
         if limit is not None and limit > _CATALOG_LIMIT:
             raise OciError("PAGINATION_NUMBER_INVALID", {"n": limit})
-        page, headers = _page(
-            request, self._storage.repositories(), _CATALOG_PAGE if limit is None else limit
-        )
+        page, headers = _page(request, self._storage.repositories(), _CATALOG_PAGE if limit is None else limit)
         return _json({"repositories": page}, headers)
 
     async def tags(self, request: web.Request, target: Target) -> web.StreamResponse:

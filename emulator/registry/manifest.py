@@ -18,7 +18,7 @@ from typing import Any
 from emulator.registry.errors import OciError
 from emulator.registry.names import Digest
 
-__all__ = ["DOCKER_LIST", "LIMIT", "OCI_INDEX", "OCI_MANIFEST", "Manifest"]
+__all__ = ["DOCKER_LIST", "DOCKER_MANIFEST", "LIMIT", "OCI_INDEX", "OCI_MANIFEST", "Manifest"]
 
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
@@ -28,6 +28,7 @@ LIMIT = 4 * 1024 * 1024  # bytes
 
 _IMAGES = (OCI_MANIFEST, DOCKER_MANIFEST)
 _INDEXES = (OCI_INDEX, DOCKER_LIST)
+_NOUNS = {OCI_INDEX: "image index", DOCKER_LIST: "manifest list"}
 _FOREIGN_LAYERS = (
     "application/vnd.oci.image.layer.nondistributable.v1.tar",
     "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
@@ -72,18 +73,20 @@ class Manifest:
         stated = self.document.get("mediaType", "")
         docker = self.media_type in (DOCKER_MANIFEST, DOCKER_LIST)
         if stated != self.media_type and (stated or docker):
-            raise _invalid(f"mediaType in manifest should be '{self.media_type}' not '{stated}'")
+            noun = _NOUNS.get(self.media_type, "manifest")
+            condition = "" if docker else "if present, "
+            raise _invalid(f"{condition}mediaType in {noun} should be '{self.media_type}' not '{stated}'")
         if self.media_type in _IMAGES:
             self._check_version()
             if "manifests" in self.document:
-                raise _invalid("expected manifest but found index")
+                raise _invalid("ocimanifest: expected manifest but found index")
             self._descriptors("layers")
             if not isinstance(self.document.get("config"), dict):
                 raise _invalid("config is not a descriptor")
         elif self.media_type in _INDEXES:
             self._check_version()
             if "config" in self.document or "layers" in self.document:
-                raise _invalid("expected index but found manifest")
+                raise _invalid("index: expected index but found manifest")
             for entry in self._descriptors("manifests"):
                 _digest(entry, "manifests")
         self.subject  # noqa: B018 - reading it checks it

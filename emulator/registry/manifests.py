@@ -12,17 +12,12 @@ import json
 from aiohttp import web
 
 from emulator.registry.errors import OciError
-from emulator.registry.manifest import DOCKER_LIST, LIMIT, OCI_INDEX, OCI_MANIFEST, Manifest
+from emulator.registry.manifest import DOCKER_LIST, DOCKER_MANIFEST, LIMIT, OCI_MANIFEST, Manifest
 from emulator.registry.names import Digest, is_tag
 from emulator.registry.routes import Handler, Target
 from emulator.registry.storage import ManifestRecord, Storage
 
 __all__ = ["Manifests"]
-
-_REFUSED = {
-    OCI_MANIFEST: "OCI manifest found, but accept header does not support OCI manifests",
-    OCI_INDEX: "OCI index found, but accept header does not support OCI indexes",
-}
 
 
 class Manifests:
@@ -38,9 +33,9 @@ class Manifests:
     async def get(self, request: web.Request, target: Target) -> web.StreamResponse:
         """200 with the bytes that were pushed and their media type.
 
-        An OCI manifest or index is given only to a client whose Accept names its type (`*/*` does not),
-        as Docker Distribution and ACR do; a client that asks for a Docker list by tag and cannot read it
-        gets linux/amd64.
+        As in Docker Distribution, an OCI manifest is given only to a client whose Accept names its type
+        (`*/*` does not), an index to any; a client that asks for a Docker list by tag and does not accept
+        one gets its linux/amd64 entry.
         """
         repository = target.repository
         digest = self._resolve(repository, target.argument)
@@ -48,14 +43,19 @@ class Manifests:
         accepted = _accepted(request)
         if _matches(request, digest):
             return web.Response(status=304)
-        if record.media_type in _REFUSED and record.media_type not in accepted:
-            raise OciError("MANIFEST_UNKNOWN", message=_REFUSED[record.media_type])
+        if record.media_type == OCI_MANIFEST and OCI_MANIFEST not in accepted:
+            raise OciError(
+                "MANIFEST_UNKNOWN",
+                message="OCI manifest found, but accept header does not support OCI manifests",
+            )
         content = self._storage.content(digest).read_bytes()
         if record.media_type == DOCKER_LIST and DOCKER_LIST not in accepted and is_tag(target.argument):
             entry = Manifest(DOCKER_LIST, content, json.loads(content)).linux_amd64()
             if entry is None:
                 raise OciError("MANIFEST_UNKNOWN")
             digest, record = entry, self._record(repository, entry)
+            if record.media_type == DOCKER_MANIFEST and DOCKER_MANIFEST not in accepted:
+                raise OciError("MANIFEST_INVALID", message="Schema 2 manifest not supported by client")
             content = self._storage.content(digest).read_bytes()
         return web.Response(
             body=content,
@@ -117,8 +117,8 @@ class Manifests:
         repository, reference = target.repository, target.argument
         digest = self._resolve(repository, reference)
         if ":" in reference:
-            self._record(repository, digest)
-            self._storage.delete_manifest(repository, digest)
+            if not self._storage.delete_manifest(repository, digest):
+                raise OciError("MANIFEST_UNKNOWN")
         else:
             self._storage.delete_tag(repository, reference)
         return web.Response(status=202)

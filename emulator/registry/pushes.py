@@ -84,7 +84,10 @@ class Pushes:
         upload = self._session(request, target)
         if "digest" not in request.query:
             raise OciError("DIGEST_INVALID", "digest missing")
-        digest = Digest.required(request.query["digest"])
+        try:
+            digest = Digest.parse(request.query["digest"])
+        except ValueError:
+            raise OciError("DIGEST_INVALID", "digest parsing failed") from None
         await upload.receive(request.content, _content_range(request))
         await self._uploads.commit(upload, digest)
         return _created(target.repository, digest)
@@ -100,9 +103,7 @@ class Pushes:
         # The session's URL is opaque, query included: a client that builds its own fails here as on real
         # registries.
         if not hmac.compare_digest(request.query.get("_state", "").encode(), upload.state.encode()):
-            raise OciError(
-                "BLOB_UPLOAD_INVALID", "the _state of the upload's Location is missing or not this upload's"
-            )
+            raise OciError("BLOB_UPLOAD_INVALID", "the _state of the upload's Location is missing or not this upload's")
         return upload
 
 
@@ -111,9 +112,9 @@ def _content_range(request: web.Request) -> ContentRange | None:
     if text is None:
         return None
     content_range = ContentRange.parse(text)
-    if request.content_length is not None and request.content_length != len(content_range):
+    if request.content_length is not None and request.content_length != content_range.length:
         # A range out of order is named as such first: clients resume on that, and give up on a wrong size.
-        if len(content_range) < 1:
+        if content_range.length < 1:
             raise OciError("RANGE_INVALID")
         raise OciError("SIZE_INVALID")
     return content_range

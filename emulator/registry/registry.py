@@ -66,7 +66,7 @@ class Registry:
         """
         authenticator: Authenticator = Anyone() if basic_auth is None else Basic(*basic_auth)
         app = application(
-            {"/v2": self._routes, "/_emulator/corrupt": self._corrupt, "/_emulator/requests": self._requests},
+            {"/v2": self._routes.answer, "/_emulator/corrupt": self._corrupt, "/_emulator/requests": self._requests},
             authenticator,
             self.journal,
             self._clock,
@@ -85,8 +85,7 @@ class Registry:
             await runner.cleanup()
             reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
             raise RegistryError(
-                f"the registry cannot listen on {_HOST}:{port}: {reason}; "
-                "choose another port, or 0 for any free one"
+                f"the registry cannot listen on {_HOST}:{port}: {reason}; choose another port, or 0 for any free one"
             ) from error
         self._runners.append(runner)
         return f"{_HOST}:{runner.addresses[0][1]}"

@@ -64,15 +64,13 @@ class Routes:
     def __init__(self, handlers: Mapping[Kind, Mapping[str, Handler]]) -> None:
         self._handlers = handlers
 
-    async def __call__(self, request: web.Request) -> web.StreamResponse:
+    async def answer(self, request: web.Request) -> web.StreamResponse:
         """Answer a request below /v2/; a wrong method is 405, an unknown path 404, both with an error
         body.
         """
         target = locate(request.path)
         if target is None:
-            raise OciError(
-                "UNSUPPORTED", f"no such path: {request.path}", message="page not found", status=404
-            )
+            raise OciError("UNSUPPORTED", f"no such path: {request.path}", message="page not found", status=404)
         methods = self._handlers[target.kind]
         handler = methods.get(request.method)
         if handler is None:

@@ -53,8 +53,7 @@ class Storage:
                 directory.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RegistryError(
-                f"the registry cannot use {root} as its storage: {error.strerror}; "
-                "name a directory it may write to"
+                f"the registry cannot use {root} as its storage: {error.strerror}; name a directory it may write to"
             ) from error
 
     # Content
@@ -106,7 +105,7 @@ class Storage:
 
     def find_blob(self, digest: Digest) -> bool:
         """Whether any repository has the blob."""
-        return any(self.has_blob(repository, digest) for repository in self.repositories())
+        return any(self.has_blob(repository, digest) for repository in self._with_content())
 
     # Manifests, tags, referrers
 
@@ -181,11 +180,15 @@ class Storage:
     # Repositories
 
     def has_repository(self, repository: str) -> bool:
-        """Whether a blob or manifest was ever stored in `repository`."""
-        return any((self._repositories / repository / kind).is_dir() for kind in ("_blobs", "_manifests"))
+        """Whether a manifest was ever stored in `repository`; blobs alone do not make one."""
+        return (self._repositories / repository / "_manifests").is_dir()
 
     def repositories(self) -> list[str]:
         """The names of all repositories, in ASCII order."""
+        return [name for name in self._with_content() if self.has_repository(name)]
+
+    def _with_content(self) -> list[str]:
+        """As `repositories`, with those that hold nothing but blobs."""
         return sorted(self._walk(self._repositories, ""))
 
     def _walk(self, directory: Path, prefix: str) -> Iterator[str]:
@@ -223,7 +226,7 @@ class Storage:
             return False
         if not any(
             self._link(repository, kind, digest).exists()
-            for repository in self.repositories()
+            for repository in self._with_content()
             for kind in ("_blobs", "_manifests")
         ):
             # A reader that has the file open goes on reading it.

@@ -47,7 +47,9 @@ class ContentRange:
             raise OciError("RANGE_INVALID", f"invalid content range format, {text}")
         return cls(int(match[1]), int(match[2]))
 
-    def __len__(self) -> int:
+    @property
+    def length(self) -> int:
+        """How many bytes that is; below one when the range runs backwards."""
         return self.end - self.start + 1
 
 
@@ -76,7 +78,7 @@ class Upload:
         nothing is kept; with one that is not as long as the body: SIZE_INVALID, nothing is kept. A body
         that breaks off is kept.
         """
-        if content_range is not None and (content_range.start != self.size or len(content_range) < 1):
+        if content_range is not None and (content_range.start != self.size or content_range.length < 1):
             raise OciError("RANGE_INVALID")
         self._writer += 1
         writer, start, before = self._writer, self.size, self._sha256.copy()
@@ -84,7 +86,7 @@ class Upload:
             async with self._lock:
                 self._check_writer(writer)
                 await asyncio.to_thread(self._append, part)
-        if content_range is not None and self.size - start != len(content_range):
+        if content_range is not None and self.size - start != content_range.length:
             async with self._lock:
                 self._check_writer(writer)
                 self._sha256, self.size = before, start
@@ -93,7 +95,7 @@ class Upload:
 
     def _check_writer(self, writer: int) -> None:
         if self._closed:
-            raise OciError("BLOB_UPLOAD_UNKNOWN")
+            raise _unknown()
         if self._writer != writer:
             raise OciError("RANGE_INVALID", "a newer request writes to this upload")
 
@@ -116,7 +118,7 @@ class Upload:
         """
         async with self._lock:
             if self._closed:
-                raise OciError("BLOB_UPLOAD_UNKNOWN")
+                raise _unknown()
             self._closed = True
             try:
                 if await asyncio.to_thread(self._digest, digest.algorithm) != digest:
@@ -140,6 +142,10 @@ class Upload:
         """End the session without a result."""
         self._closed = True
         self._path.unlink(missing_ok=True)
+
+
+def _unknown() -> OciError:
+    return OciError("BLOB_UPLOAD_UNKNOWN", "blob upload unknown")
 
 
 async def _parts(body: StreamReader) -> AsyncIterator[bytes]:
@@ -180,7 +186,7 @@ class Uploads:
         """The session of that id in `repository`, or BLOB_UPLOAD_UNKNOWN."""
         upload = self._sessions.get(upload_id)
         if upload is None or upload.repository != repository:
-            raise OciError("BLOB_UPLOAD_UNKNOWN")
+            raise _unknown()
         upload.touched = self._clock.now()
         return upload
 

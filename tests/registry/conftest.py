@@ -1,0 +1,18 @@
+"""What the registry's tests share."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from registry_client import Served
+
+
+@pytest.fixture
+def served(tmp_path):
+    """A running registry."""
+    served = Served(tmp_path / "registry")
+    yield served
+    served.close()
