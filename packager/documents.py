@@ -67,9 +67,7 @@ def created(epoch: int) -> str:
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def image_config(
-    platform: Platform, diff_id: str, epoch: int, run: Mapping[str, Any] | None = None
-) -> Document:
+def image_config(platform: Platform, diff_id: str, epoch: int, run: Mapping[str, Any] | None = None) -> Document:
     """An image config with one layer. `run` is how to run the image, for one that holds a program."""
     fields: dict[str, Any] = {
         **platform.to_json(),

@@ -1,21 +1,23 @@
-"""What the packager says when it cannot go on: one sentence, with what is wrong, where, and how to mend it."""
+"""What the packager says when it cannot go on: one sentence, with what is wrong, where, and how to mend
+it."""
 
 from __future__ import annotations
 
 import errno
 
-__all__ = ["InvalidArgument", "PackagerError", "from_os_error"]
+__all__ = ["PackagerError", "UsageError", "from_os_error"]
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class PackagerError(Exception):
-    """The work could not be done. `str()` is the sentence to show; `exit_code` what a program should end with."""
+    """The work could not be done. `str()` is the sentence to show; `exit_code` what a program should end
+    with."""
 
     exit_code = 1
 
 
-class InvalidArgument(PackagerError):
+class UsageError(PackagerError):
     """What was asked for cannot be meant: a malformed reference, platform, user or path."""
 
     exit_code = 2

@@ -1,9 +1,10 @@
 """gzip -9 on all cores, the same bytes for any number of them.
 
-The stream is cut into blocks of 1 MiB. Each is deflated by itself, with the 32 KiB before it as its dictionary and a
-sync flush at its end, so that put together they are one deflate stream in one gzip member: what any gunzip reads.
-The cuts depend on nothing but the position in the stream; so neither do the bytes. The header is written by hand,
-since what libraries put there (time, operating system, name) differs between them.
+The stream is cut into blocks of 1 MiB. Each is deflated by itself, with the 32 KiB before it as its
+dictionary and a sync flush at its end, so that put together they are one deflate stream in one gzip member:
+what any gunzip reads. The cuts depend on nothing but the position in the stream; so neither do the bytes.
+The header is written by hand, since what libraries put there (time, operating system, name) differs between
+them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Self
 
-from packager.errors import InvalidArgument
+from packager.errors import UsageError
 
 __all__ = ["HEADER", "ParallelGzip", "codec", "default_jobs"]
 
@@ -36,9 +37,7 @@ def default_jobs() -> int:
 def codec() -> str:
     """What decides the compressed bytes: library, version, level. zlib-ng's bytes differ from zlib's."""
     version = getattr(zlib, "ZLIBNG_VERSION", "")
-    return (
-        f"zlib-ng {version} level {LEVEL}" if version else f"zlib {zlib.ZLIB_RUNTIME_VERSION} level {LEVEL}"
-    )
+    return f"zlib-ng {version} level {LEVEL}" if version else f"zlib {zlib.ZLIB_RUNTIME_VERSION} level {LEVEL}"
 
 
 class ParallelGzip:
@@ -50,7 +49,7 @@ class ParallelGzip:
     def __init__(self, write: Callable[[bytes], object], *, jobs: int | None = None) -> None:
         jobs = default_jobs() if jobs is None else jobs
         if jobs < 1:
-            raise InvalidArgument(f"the number of jobs must be at least 1, not {jobs}")
+            raise UsageError(f"the number of jobs must be at least 1, not {jobs}")
         self._write = write
         self._buffer = bytearray()
         self._before = b""

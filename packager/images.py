@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from packager.documents import Descriptor, Document, image_config, image_index, image_manifest
+from packager.documents import Document, image_config, image_index, image_manifest
 from packager.errors import from_os_error
 from packager.layers import Layer
 from packager.platforms import Platform
@@ -87,8 +87,9 @@ class Variant:
 class Image:
     """A whole image; a context manager, which lets go of the files behind it.
 
-    `root` is the index, or the manifest of an image for one platform; `manifests` are an index's children. Whoever
-    stores it stores `blobs` first, then `manifests`, then `root`: so that what can be found is complete.
+    `root` is the index, or the manifest of an image for one platform; `manifests` are an index's children.
+    Whoever stores it stores `blobs` first, then `manifests`, then `root`: so that what can be found is
+    complete.
     """
 
     root: Document
@@ -96,6 +97,20 @@ class Image:
     blobs: tuple[Blob, ...]
     variants: tuple[Variant, ...]
     resources: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    @property
+    def diff_id(self) -> str:
+        """The uncompressed layer's digest, if all platforms have one and the same layer; else empty."""
+        diff_ids = {diff_id for variant in self.variants for diff_id in variant.diff_ids}
+        return diff_ids.pop() if len(diff_ids) == 1 else ""
+
+    @property
+    def layer_size(self) -> int:
+        """Bytes of all layers, each counted once."""
+        sizes: dict[str, int] = {}
+        for variant in self.variants:
+            sizes |= zip(variant.layer_digests, variant.layer_sizes, strict=True)
+        return sum(sizes.values())
 
     def __enter__(self) -> Self:
         return self
@@ -107,7 +122,8 @@ class Image:
 
 
 def assemble(layers: Mapping[Platform, Layer], epoch: int, run: Mapping[str, Any] | None = None) -> Image:
-    """An image of one layer a platform, which may be the same layer for all: one manifest, or an index of them."""
+    """An image of one layer a platform, which may be the same layer for all: one manifest, or an index of
+    them."""
     manifests: list[tuple[Platform, Document]] = []
     blobs: dict[str, Blob] = {}
     variants: list[Variant] = []

@@ -1,7 +1,7 @@
 """Layers: a tree, or single files, written as one reproducible tar and compressed on the way.
 
-A layer is written in one pass into a file without a name, which the kernel takes back when this process ends, however
-it ends. Memory does not grow with the content.
+A layer is written in one pass into a file without a name, which the kernel takes back when this process
+ends, however it ends. Memory does not grow with the content.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Self
 
 from packager import tarwriter
 from packager.documents import LAYER, Descriptor
-from packager.errors import InvalidArgument, PackagerError, from_os_error
+from packager.errors import PackagerError, UsageError, from_os_error
 from packager.gzipping import ParallelGzip
 from packager.tree import Entry, Tree, changed, show
 
@@ -140,8 +140,8 @@ def tree_layer(
 ) -> Layer:
     """The layer of a directory's content.
 
-    The tree is looked at before and after: if anything in it was changed meanwhile, the layer might hold one half of
-    the change and not the other, and PackagerError is raised.
+    The tree is looked at before and after: if anything in it was changed meanwhile, the layer might hold
+    one half of the change and not the other, and PackagerError is raised.
     """
     with Tree(directory) as tree, LayerWriter(place, source_date_epoch(), jobs=jobs) as writer:
         before = tree.survey()
@@ -162,9 +162,7 @@ def tree_layer(
                 raise changed(entry.path, tree.path)
         after = tree.survey()
         if after.fingerprint != before.fingerprint:
-            raise PackagerError(
-                f"{tree.path} changed while it was packed; pack again when nothing writes to it"
-            )
+            raise PackagerError(f"{tree.path} changed while it was packed; pack again when nothing writes to it")
         return replace(writer.finish(), warnings=before.warnings)
 
 
@@ -172,9 +170,7 @@ def source_date_epoch() -> int:
     """The time all entries get: SOURCE_DATE_EPOCH (reproducible-builds.org), else 0."""
     text = os.environ.get("SOURCE_DATE_EPOCH", "").strip() or "0"
     if not text.isascii() or not text.isdigit() or int(text) >= 8**11:
-        raise InvalidArgument(
-            f"SOURCE_DATE_EPOCH is {text!r}; it must be whole seconds since 1970, fewer than {8**11}"
-        )
+        raise UsageError(f"SOURCE_DATE_EPOCH is {text!r}; it must be whole seconds since 1970, fewer than {8**11}")
     return int(text)
 
 

@@ -10,7 +10,7 @@ import shutil
 from contextlib import suppress
 from pathlib import Path
 
-from packager.errors import InvalidArgument, PackagerError, from_os_error
+from packager.errors import PackagerError, UsageError, from_os_error
 from packager.images import Blob, Image
 
 __all__ = ["LAYOUT_VERSION", "check_output", "is_layout", "write_layout"]
@@ -22,11 +22,7 @@ _CHUNK = 1 << 20
 def is_layout(path: str | os.PathLike[str]) -> bool:
     """Whether a directory is an image layout: it has `oci-layout`, `index.json` and `blobs/`."""
     folder = Path(path)
-    return (
-        (folder / "oci-layout").is_file()
-        and (folder / "index.json").is_file()
-        and (folder / "blobs").is_dir()
-    )
+    return (folder / "oci-layout").is_file() and (folder / "index.json").is_file() and (folder / "blobs").is_dir()
 
 
 def check_output(output: str | os.PathLike[str], source: str | os.PathLike[str] | None = None) -> Path:
@@ -37,22 +33,18 @@ def check_output(output: str | os.PathLike[str], source: str | os.PathLike[str] 
     path = Path(output)
     parent = path.parent.resolve()
     if path.name in ("", ".."):
-        raise InvalidArgument(f"{output} cannot be written as a layout; name a directory of its own")
+        raise UsageError(f"{output} cannot be written as a layout; name a directory of its own")
     if not parent.is_dir():
-        raise InvalidArgument(f"there is no directory {path.parent} to write {path.name} in; make it first")
+        raise UsageError(f"there is no directory {path.parent} to write {path.name} in; make it first")
     real = parent / path.name
     if real.is_symlink():
-        raise InvalidArgument(f"{output} is a symbolic link; name the directory itself")
+        raise UsageError(f"{output} is a symbolic link; name the directory itself")
     if real.exists() and not real.is_dir():
-        raise InvalidArgument(f"{output} is a file; name a directory for the layout")
+        raise UsageError(f"{output} is a file; name a directory for the layout")
     if real.is_dir() and not is_layout(real) and any(real.iterdir()):
-        raise InvalidArgument(
-            f"{output} holds something else than a layout; name a new or an empty directory"
-        )
+        raise UsageError(f"{output} holds something else than a layout; name a new or an empty directory")
     if source is not None and real.is_relative_to(Path(source).resolve()):
-        raise InvalidArgument(
-            f"{output} is inside {source}, which is being packed; write the layout elsewhere"
-        )
+        raise UsageError(f"{output} is inside {source}, which is being packed; write the layout elsewhere")
     return real
 
 
@@ -83,7 +75,8 @@ def _store(blob: Blob, path: Path) -> None:
     """Write a blob; one that lies in a nameless file of the same file system only gets a name."""
     descriptor = getattr(blob, "descriptor", None)
     if descriptor is not None:
-        # /proc has the only name of such a file; without it, across file systems, or as another user, it is copied.
+        # /proc has the only name of such a file; without it, across file systems, or as another user, it is
+        # copied.
         with suppress(OSError):
             os.link(f"/proc/self/fd/{descriptor}", path, follow_symlinks=True)
             return

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from packager.elf import check_program
-from packager.errors import InvalidArgument, from_os_error
+from packager.errors import UsageError, from_os_error
 from packager.gzipping import codec
 from packager.images import Image, Variant, assemble
 from packager.layers import Layer, LayerWriter, Progress, source_date_epoch, tree_layer
@@ -29,9 +29,9 @@ _MAX_PORT = 65535
 class Packed:
     """What was packed: digests as `sha256:…`, sizes in bytes.
 
-    `digest` is the index's, or for a single platform the manifest's. `diff_id` is the hash of the uncompressed layer,
-    the content's identity whatever compressed it; empty if the platforms' layers differ, as a program's do.
-    `codec` is what compressed it.
+    `digest` is the index's, or for a single platform the manifest's. `diff_id` is the hash of the
+    uncompressed layer, the content's identity whatever compressed it; empty if the platforms' layers
+    differ, as a program's do. `codec` is what compressed it.
     """
 
     digest: str
@@ -55,12 +55,11 @@ class Built:
 
     def packed(self, output: str) -> Packed:
         """The report on it."""
-        diff_ids = {layer.diff_id for layer in self.layers}
         return Packed(
             digest=self.image.root.digest,
             media_type=self.image.root.media_type,
-            diff_id=diff_ids.pop() if len(diff_ids) == 1 else "",
-            layer_size=sum(layer.descriptor.size for layer in self.layers),
+            diff_id=self.image.diff_id,
+            layer_size=self.image.layer_size,
             unpacked_size=sum(layer.unpacked_size for layer in self.layers),
             entries=sum(layer.entries for layer in self.layers),
             variants=self.image.variants,
@@ -80,8 +79,8 @@ def pack(
 ) -> Packed:
     """Pack a directory as an image whose root is the directory's content, into the OCI layout `output`.
 
-    The same content gives the same bytes whatever its owners, times, umask, order or path and however many `jobs`
-    compress it. Raises PackagerError, and then leaves nothing behind.
+    The same content gives the same bytes whatever its owners, times, umask, order or path and however many
+    `jobs` compress it. Raises PackagerError, and then leaves nothing behind.
     """
     target = check_output(output, directory)
     with build_image(directory, target.parent, platforms=platforms, jobs=jobs, progress=progress) as built:
@@ -98,15 +97,15 @@ def pack_program(
     env: Mapping[str, str] | None = None,
     ports: Iterable[int] = (),
 ) -> Packed:
-    """Pack one statically linked program for each platform as an image that holds nothing else, into a layout.
+    """Pack one statically linked program for each platform as an image that holds nothing else, into a
+    layout.
 
-    `programs` is, by platform, the program's path; it becomes the image's `entrypoint`. `user` is UID or UID:GID in
-    numbers, so that Kubernetes can check runAsNonRoot.
+    `programs` is, by platform, the program's path; it becomes the image's `entrypoint`. `user` is UID or
+    UID:GID in numbers, so that Kubernetes can check runAsNonRoot.
     """
     target = check_output(output)
-    with build_program_image(
-        programs, target.parent, entrypoint=entrypoint, user=user, env=env, ports=ports
-    ) as built:
+    place = target.parent
+    with build_program_image(programs, place, entrypoint=entrypoint, user=user, env=env, ports=ports) as built:
         write_layout(built.image, target)
         return built.packed(str(output))
 
@@ -140,7 +139,7 @@ def build_program_image(
     """A program's image in hand, until the context ends."""
     files = {Platform.parse(platform): Path(path) for platform, path in programs.items()}
     if not files:
-        raise InvalidArgument("no program was given; name one, for example linux/amd64=build/bin/engine")
+        raise UsageError("no program was given; name one, for example linux/amd64=build/bin/engine")
     run = _run_config(entrypoint, user, env or {}, ports)
     for platform, path in files.items():
         check_program(path, platform)
@@ -172,16 +171,16 @@ def _program_layer(program: Path, entrypoint: str, place: Path) -> Layer:
 def _run_config(entrypoint: str, user: str, env: Mapping[str, str], ports: Iterable[int]) -> dict[str, Any]:
     parts = entrypoint.removeprefix("/").split("/")
     if not entrypoint.startswith("/") or any(part in ("", ".", "..") for part in parts):
-        raise InvalidArgument(f"the entrypoint {entrypoint!r} is not an absolute path, for example /engine")
+        raise UsageError(f"the entrypoint {entrypoint!r} is not an absolute path, for example /engine")
     if not _USER.fullmatch(user):
-        raise InvalidArgument(f"the user {user!r} is not a UID or UID:GID in numbers, for example 65532")
+        raise UsageError(f"the user {user!r} is not a UID or UID:GID in numbers, for example 65532")
     for key in env:
         if not key or "=" in key:
-            raise InvalidArgument(f"{key!r} is not the name of an environment variable")
+            raise UsageError(f"{key!r} is not the name of an environment variable")
     numbers = sorted(set(ports))
     for port in numbers:
         if not 0 < port <= _MAX_PORT:
-            raise InvalidArgument(f"{port} is not a port; ports are 1 to {_MAX_PORT}")
+            raise UsageError(f"{port} is not a port; ports are 1 to {_MAX_PORT}")
     run: dict[str, Any] = {"Entrypoint": [entrypoint], "User": user, "WorkingDir": "/"}
     if env:
         run["Env"] = [f"{key}={value}" for key, value in sorted(env.items())]

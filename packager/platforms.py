@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from packager.errors import InvalidArgument
+from packager.errors import UsageError
 
 __all__ = ["DEFAULT_PLATFORMS", "Platform", "parse_platforms"]
 
@@ -31,14 +31,15 @@ class Platform:
 
     @classmethod
     def parse(cls, text: str) -> Platform:
-        """Read `linux/amd64` or `linux/arm/v7`. `linux/arm64/v8` is `linux/arm64`, as containerd normalises it."""
+        """Read `linux/amd64` or `linux/arm/v7`. `linux/arm64/v8` is `linux/arm64`, as containerd normalises
+        it."""
         os, _, rest = text.strip().partition("/")
         architecture, _, variant = rest.partition("/")
         known = _ARCHITECTURES.get(os)
         if known is None or architecture not in known or (variant and not _VARIANT.fullmatch(variant)):
             hint = _ALIASES.get(architecture or os)
             mend = f"did you mean linux/{hint}?" if hint else "write OS/ARCHITECTURE, for example linux/amd64"
-            raise InvalidArgument(f"{text!r} is not a platform: {mend}")
+            raise UsageError(f"{text!r} is not a platform: {mend}")
         if (architecture, variant) == ("arm64", "v8"):
             variant = ""
         return cls(os, architecture, variant)
@@ -56,5 +57,5 @@ def parse_platforms(texts: Iterable[str]) -> tuple[Platform, ...]:
     """Each platform once, sorted, so that the order they were asked for in does not reach the digest."""
     platforms = sorted({Platform.parse(part) for text in texts for part in text.split(",")})
     if not platforms:
-        raise InvalidArgument("no platform was given: an image needs at least one, for example linux/amd64")
+        raise UsageError("no platform was given: an image needs at least one, for example linux/amd64")
     return tuple(platforms)

@@ -1,4 +1,5 @@
-"""References to images in registries: `REGISTRY/REPOSITORY[:TAG][@DIGEST]` (distribution-spec, "Pulling manifests")."""
+"""References to images in registries: `REGISTRY/REPOSITORY[:TAG][@DIGEST]` (distribution-spec, "Pulling
+manifests")."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ import ipaddress
 import re
 from dataclasses import dataclass, replace
 
-from packager.errors import InvalidArgument
+from packager.errors import UsageError
 
 __all__ = ["Reference"]
 
@@ -23,7 +24,8 @@ _MAX_REPOSITORY = 255
 
 @dataclass(frozen=True)
 class Reference:
-    """One image in one registry. `registry` is `HOST[:PORT]`; `digest`, when there is one, wins over `tag`."""
+    """One image in one registry. `registry` is `HOST[:PORT]`; `digest`, when there is one, wins over
+    `tag`."""
 
     registry: str
     repository: str
@@ -42,7 +44,7 @@ class Reference:
         if not slash or not _names_a_registry(registry):
             raise _malformed(text, "it does not begin with a registry")
         host = _HOST.fullmatch(registry)
-        if host is None or (host[1] and int(host[1]) > 65535):  # noqa: PLR2004 -- ports end there
+        if host is None or (host[1] and int(host[1]) > 65535):
             raise _malformed(text, f"{registry!r} is not a host and port")
         repository, colon, tag = path.partition(":")
         if repository != repository.lower():
@@ -57,10 +59,7 @@ class Reference:
     def is_loopback(self) -> bool:
         """Whether the registry is this machine itself, which alone is spoken to over plain http."""
         host = self.registry
-        if host.startswith("["):
-            host = host[1:].partition("]")[0]
-        else:
-            host = host.partition(":")[0]
+        host = host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
         if host == "localhost":
             return True
         try:
@@ -99,5 +98,5 @@ def _names_a_registry(first: str) -> bool:
     return "." in first or ":" in first or first == "localhost"
 
 
-def _malformed(text: str, why: str) -> InvalidArgument:
-    return InvalidArgument(f"{text!r} is not an image reference: {why}; an example: {_EXAMPLE}")
+def _malformed(text: str, why: str) -> UsageError:
+    return UsageError(f"{text!r} is not an image reference: {why}; an example: {_EXAMPLE}")

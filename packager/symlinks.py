@@ -14,9 +14,9 @@ def leaves_root(path: bytes, target: bytes, read_link: Callable[[bytes], bytes |
     """Whether following the link `path` → `target` would step above the tree's root.
 
     `path` is the link's own, relative to the root, without a leading slash. `read_link` gives the target of
-    another link of the tree by its path, or None for what is no link. A link that dangles or loops stays inside.
-    Every step is followed as the kernel does it, through other links too: `a/../../b` may leave the root although
-    it would not on paper, when `a` is a link to a directory higher up.
+    another link of the tree by its path, or None for what is no link. A link that dangles or loops stays
+    inside. Every step is followed as the kernel does it, through other links too: `a/../../b` may leave the
+    root although it would not on paper, when `a` is a link to a directory higher up.
     """
     if target.startswith(b"/"):
         return True

@@ -1,8 +1,8 @@
 """Tar headers, the same bytes on every machine and every Python.
 
-The format is POSIX pax (IEEE Std 1003.1, pax Interchange Format): a plain ustar header where name and numbers fit in
-it, with a pax record before it where they do not; byte for byte what Python's tarfile writes with PAX_FORMAT.
-Owner and times are not the file's: they would differ from machine to machine.
+The format is POSIX pax (IEEE Std 1003.1, pax Interchange Format): a plain ustar header where name and
+numbers fit in it, with a pax record before it where they do not; byte for byte what Python's tarfile writes
+with PAX_FORMAT. Owner and times are not the file's: they would differ from machine to machine.
 """
 
 from __future__ import annotations

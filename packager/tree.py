@@ -1,7 +1,8 @@
-"""A directory about to be packed: walked in the order of the archive, and refused if it cannot be mounted as it is.
+"""A directory about to be packed: walked in the order of the archive, and refused if it cannot be mounted
+as it is.
 
-The walk never follows a link and never resolves a path twice: every directory is opened relative to its parent's
-descriptor, so nothing outside the root can be reached even while someone rearranges the tree.
+The walk never follows a link and never resolves a path twice: every directory is opened relative to its
+parent's descriptor, so nothing outside the root can be reached even while someone rearranges the tree.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from packager.errors import InvalidArgument, PackagerError, from_os_error
+from packager.errors import PackagerError, UsageError, from_os_error
 from packager.symlinks import leaves_root
 
 __all__ = ["Entry", "Survey", "Tree", "changed", "show"]
@@ -75,9 +76,9 @@ class Tree:
             # The root itself may be a link: it is what the user named.
             self._root = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
-            raise InvalidArgument(f"there is no directory {self.path}; name the one to pack") from None
+            raise UsageError(f"there is no directory {self.path}; name the one to pack") from None
         except NotADirectoryError:
-            raise InvalidArgument(f"{self.path} is not a directory; name the one to pack") from None
+            raise UsageError(f"{self.path} is not a directory; name the one to pack") from None
         except OSError as error:
             raise from_os_error(error, f"read {self.path}") from error
 
@@ -156,7 +157,8 @@ class Tree:
             return f"its path is {len(entry.path)} bytes long, and a node takes no more than {_MAX_PATH}"
         if stat.S_ISLNK(kind):
             if entry.target.startswith(b"/"):
-                return f"the link leads to {show(entry.target)}; only relative links keep their meaning in a volume"
+                where = show(entry.target)
+                return f"the link leads to {where}; only relative links keep their meaning in a volume"
             try:
                 entry.target.decode()
             except UnicodeDecodeError:
@@ -164,7 +166,7 @@ class Tree:
             if b"\n" in entry.target:
                 return "the link's target holds a line break"
             if leaves_root(entry.path, entry.target, self._read_link):
-                return f"the link leads to {show(entry.target)}, outside the directory; a volume ends at its root"
+                return f"the link leads outside the directory, to {show(entry.target)}; a volume ends at its root"
         return ""
 
     def _read_link(self, path: bytes) -> bytes | None:
@@ -208,9 +210,7 @@ class Tree:
 
 def changed(path: bytes, tree: Path) -> PackagerError:
     """The sentence for an entry that is not what it was a moment ago."""
-    return PackagerError(
-        f"{show(path)} changed while {tree} was packed; pack again when nothing writes to it"
-    )
+    return PackagerError(f"{show(path)} changed while {tree} was packed; pack again when nothing writes to it")
 
 
 def show(path: bytes) -> str:

@@ -1,0 +1,164 @@
+"""Pushing: an image into a registry, in the order that never leaves a tag on something that cannot be
+pulled."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from packager.credentials import Credentials, find_credentials
+from packager.errors import PackagerError, UsageError, from_os_error
+from packager.images import FileBlob, Image, Variant
+from packager.layers import Progress
+from packager.layouts import is_layout
+from packager.loading import load
+from packager.packing import build_image, build_program_image
+from packager.platforms import DEFAULT_PLATFORMS
+from packager.references import Reference
+from packager.sources import LayoutSource
+
+__all__ = ["Pushed", "push", "push_program"]
+
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What was pushed: digests as `sha256:…`, sizes in bytes.
+
+    `reference` is the image pinned by `digest`, which never changes; `tag` is what was asked for, and may
+    move. `diff_id` is empty if the platforms' layers differ, as a program's do. `uploaded` counts the
+    blobs' bytes sent; those that the registry had already were not.
+    """
+
+    digest: str
+    media_type: str
+    diff_id: str
+    reference: str
+    tag: str
+    layer_size: int
+    uploaded: int
+    variants: tuple[Variant, ...]
+    warnings: tuple[str, ...]
+
+
+def push(
+    source: str | os.PathLike[str],
+    reference: str,
+    *,
+    platforms: Sequence[str] | None = None,
+    auth: Credentials | None = None,
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Pushed:
+    """Push a directory, packed on the way, or the image in a layout, to `reference`.
+
+    Blobs go first, then manifests by their digests, and the tag last. `platforms` (both defaults if None)
+    is only for a directory: a layout has its own. Without `auth`, what the user has set up is used. Raises
+    PackagerError.
+    """
+    target = Reference.parse(reference)
+    if is_layout(source):
+        if platforms is not None:
+            raise UsageError(f"{source} is a layout, which has its platforms already; leave out the platforms")
+        with _layout_image(source) as image:
+            return _push(image, target, auth, progress, ())
+    chosen = DEFAULT_PLATFORMS if platforms is None else platforms
+    with build_image(source, _spool(), platforms=chosen, jobs=jobs, progress=progress) as built:
+        return _push(built.image, target, auth, progress, built.packed("").warnings)
+
+
+def push_program(
+    programs: Mapping[str, str | os.PathLike[str]],
+    reference: str,
+    *,
+    entrypoint: str = "/engine",
+    user: str = "65532",
+    env: Mapping[str, str] | None = None,
+    ports: Iterable[int] = (),
+    auth: Credentials | None = None,
+    progress: Progress | None = None,
+) -> Pushed:
+    """Push one statically linked program for each platform as an image that holds nothing else (see
+    `pack_program`)."""
+    target = Reference.parse(reference)
+    place = _spool()
+    with build_program_image(programs, place, entrypoint=entrypoint, user=user, env=env, ports=ports) as built:
+        return _push(built.image, target, auth, progress, ())
+
+
+def _push(
+    image: Image,
+    target: Reference,
+    auth: Credentials | None,
+    progress: Progress | None,
+    warnings: tuple[str, ...],
+) -> Pushed:
+    from packager.registries import RegistryClient
+
+    digest = image.root.digest
+    if target.digest and target.digest != digest:
+        raise PackagerError(f"the image is {digest}, not {target.digest}; nothing was pushed")
+    client = RegistryClient(target, auth or find_credentials(target.registry), push=True)
+    total = sum(blob.size for blob in image.blobs)
+    done = uploaded = 0
+    with client.session:
+        for blob in image.blobs:
+            on_bytes = (lambda sent, before=done: progress("push", before + sent, total)) if progress else None
+            if client.send_blob(blob, on_bytes):
+                uploaded += blob.size
+            done += blob.size
+            if progress:
+                progress("push", done, total)
+        for manifest in image.manifests:
+            client.put_manifest(manifest, manifest.digest)
+        client.put_manifest(image.root, target.tag or digest)
+    return Pushed(
+        digest=digest,
+        media_type=image.root.media_type,
+        diff_id=image.diff_id,
+        reference=str(target.pinned(digest)),
+        tag=target.tag,
+        layer_size=image.layer_size,
+        uploaded=uploaded,
+        variants=image.variants,
+        warnings=warnings,
+    )
+
+
+@contextlib.contextmanager
+def _layout_image(path: str | os.PathLike[str]) -> Iterator[Image]:
+    """The image in a layout, every byte of it held to its digest before any is sent."""
+    source = LayoutSource(path)
+    loaded = load(source)
+    with contextlib.ExitStack() as stack:
+        blobs: list[FileBlob] = []
+        for blob in loaded.blobs:
+            file = source.blob_path(blob.digest)
+            try:
+                descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise from_os_error(error, f"read {file}") from error
+            stack.callback(os.close, descriptor)
+            blobs.append(FileBlob(blob.digest, blob.size, descriptor, file))
+            _check(blobs[-1])
+        yield Image(loaded.root, loaded.manifests, tuple(blobs), loaded.variants)
+
+
+def _check(blob: FileBlob) -> None:
+    found = hashlib.sha256()
+    offset = 0
+    while chunk := blob.read(offset, _CHUNK):
+        found.update(chunk)
+        offset += len(chunk)
+    if offset != blob.size or f"sha256:{found.hexdigest()}" != blob.digest:
+        raise PackagerError(f"{blob.path} is not what its name says; nothing was pushed; pack again")
+
+
+def _spool() -> Path:
+    return Path(tempfile.gettempdir())

@@ -1,0 +1,177 @@
+"""Where an image can be read from: a layout or a registry, behind one small protocol."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from packager.credentials import Credentials, find_credentials
+from packager.documents import Document
+from packager.errors import PackagerError, UsageError, from_os_error
+from packager.layouts import is_layout
+from packager.references import Reference
+
+__all__ = ["LayoutSource", "Root", "Source", "is_digest", "open_source"]
+
+_CHUNK = 1 << 20
+_MAX_DOCUMENT = 4 << 20  # what the distribution specification asks registries to take
+_HEX = frozenset("0123456789abcdef")
+
+
+@dataclass(frozen=True)
+class Root:
+    """An image's root and what is said of it from outside; None where nothing is said.
+
+    `document` is None if it is not there although something points to it.
+    """
+
+    document: Document | None
+    digest: str | None = None
+    size: int | None = None
+
+
+class Source(Protocol):
+    """Gives an image's parts by digest, unchecked: whoever reads them hashes them."""
+
+    name: str
+
+    def root(self) -> Root:
+        """The image's index or manifest; PackagerError if there is no image."""
+
+    def document(self, digest: str, media_type: str) -> Document | None:
+        """A manifest, or None if it is not there."""
+
+    def blob(self, digest: str) -> Iterator[bytes] | None:
+        """A blob's bytes, or None if it is not there."""
+
+
+class LayoutSource:
+    """An OCI image layout that holds one image."""
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.name = str(path)
+        self.path = Path(path)
+
+    def root(self) -> Root:
+        """What the one entry of index.json points to."""
+        entries = self._index().get("manifests")
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise PackagerError(f"{self.path / 'index.json'} is not an image index; pack again")
+        if len(entries) != 1:
+            raise PackagerError(f"{self.name} holds {len(entries)} images; name a layout that holds one")
+        digest, size = entries[0].get("digest"), entries[0].get("size")
+        if not is_digest(digest):
+            raise PackagerError(f"{self.path / 'index.json'} points to {digest!r}, which is not a digest")
+        media_type = str(entries[0].get("mediaType", ""))
+        document = self.document(digest, media_type)
+        return Root(document, digest, size if isinstance(size, int) else None)
+
+    def document(self, digest: str, media_type: str) -> Document | None:
+        """A manifest, or None if it is not there."""
+        chunks = self.blob(digest)
+        if chunks is None:
+            return None
+        body = b""
+        for chunk in chunks:
+            body += chunk
+            if len(body) > _MAX_DOCUMENT:
+                raise PackagerError(f"{digest} in {self.name} is longer than a manifest may be")
+        return Document(media_type, body)
+
+    def blob(self, digest: str) -> Iterator[bytes] | None:
+        """A blob's bytes, or None if it is not there."""
+        path = self.blob_path(digest)
+        return self._read(path) if path.is_file() else None
+
+    def blob_path(self, digest: str) -> Path:
+        """The file that a blob is in."""
+        return self.path / "blobs" / "sha256" / digest.removeprefix("sha256:")
+
+    def _index(self) -> dict[str, Any]:
+        try:
+            marker = json.loads((self.path / "oci-layout").read_bytes())
+            index = json.loads((self.path / "index.json").read_bytes())
+        except OSError as error:
+            raise from_os_error(error, f"read the layout {self.name}") from error
+        except ValueError:
+            raise PackagerError(f"{self.name} is a broken layout: a file in it is not JSON; pack again") from None
+        version = marker.get("imageLayoutVersion") if isinstance(marker, dict) else None
+        if not isinstance(version, str) or not version.startswith("1."):
+            raise PackagerError(f"{self.name} is a layout of version {version!r}; version 1.0.0 is understood")
+        return index if isinstance(index, dict) else {}
+
+    def _read(self, path: Path) -> Iterator[bytes]:
+        try:
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK):
+                    yield chunk
+        except OSError as error:
+            raise from_os_error(error, f"read {path}") from error
+
+
+class RegistrySource:
+    """An image in a registry."""
+
+    def __init__(self, reference: Reference, credentials: Credentials | None) -> None:
+        from packager.registries import RegistryClient
+
+        self.name = str(reference)
+        self._reference = reference
+        self._client = RegistryClient(reference, credentials)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.session.close()
+
+    def root(self) -> Root:
+        """What the tag or the digest names."""
+        document, announced = self._client.manifest(self._reference.version)
+        return Root(document, self._reference.digest or announced or None)
+
+    def document(self, digest: str, media_type: str) -> Document | None:
+        """A manifest, or None if it is not there. The media type is the registry's own word."""
+        from packager.registries import MissingError
+
+        try:
+            return self._client.manifest(digest)[0]
+        except MissingError:
+            return None
+
+    def blob(self, digest: str) -> Iterator[bytes] | None:
+        """A blob's bytes, or None if it is not there."""
+        from packager.registries import MissingError
+
+        try:
+            return self._client.blob(digest)
+        except MissingError:
+            return None
+
+
+@contextmanager
+def open_source(target: str | os.PathLike[str], auth: Credentials | None) -> Iterator[Source]:
+    """The layout in a directory, else the image a reference names. Without `auth`, what the user has set up
+    is used."""
+    path = Path(target)
+    if is_layout(path):
+        yield LayoutSource(target)
+        return
+    if path.is_dir():
+        raise UsageError(f"{target} is a directory but not a layout; make one with `imgvol pack`")
+    if not isinstance(target, str) or target.startswith((".", "/")):
+        raise UsageError(f"there is no layout {target}; name a layout's directory or an image reference")
+    reference = Reference.parse(target)
+    source = RegistrySource(reference, auth or find_credentials(reference.registry))
+    try:
+        yield source
+    finally:
+        source.close()
+
+
+def is_digest(text: object) -> bool:
+    """Whether this is a sha256 digest as the image specification writes it."""
+    return isinstance(text, str) and len(text) == 71 and text.startswith("sha256:") and _HEX.issuperset(text[7:])
