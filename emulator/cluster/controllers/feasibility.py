@@ -1,0 +1,164 @@
+"""Which nodes a pod could run on, and in the scheduler's words why not on the others.
+
+Source: the filter plugins of kubernetes/pkg/scheduler/framework/plugins (nodeunschedulable, nodename, tainttoleration,
+nodeaffinity, noderesources) and framework/types.go (FitError); the texts as a 1.36 cluster prints them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from emulator.cluster.objects import Object
+from emulator.cluster.selectors import match_labels
+
+from .podstates import is_terminal
+from .quantities import quantity
+
+__all__ = ["Refusal", "explain", "refusal", "requests"]
+
+Amounts = dict[str, Fraction]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a node does not take a pod; `resolvable`: deleting other pods would help."""
+
+    reasons: tuple[str, ...]
+    resolvable: bool = False
+
+
+def refusal(pod: Object, node: Object, others: Iterable[Object]) -> Refusal | None:
+    """Why `node`, on which the pods `others` are, does not take `pod`; None if it does."""
+    for problem in (_unschedulable(pod, node), _taint(pod, node), _affinity(pod, node)):
+        if problem is not None:
+            return Refusal((problem,))
+    return _resources(pod, node, others)
+
+
+def explain(refusals: Sequence[Refusal]) -> str:
+    """The message of FailedScheduling, for one refusal a node."""
+    if not refusals:
+        return "no nodes available to schedule pods"
+    head = f"0/{len(refusals)} nodes are available:"
+    reasons = Counter(reason for each in refusals for reason in each.reasons)
+    victims = Counter(
+        "No preemption victims found for incoming pod"
+        if each.resolvable
+        else "Preemption is not helpful for scheduling"
+        for each in refusals
+    )
+    # "no new claims to deallocate" is the word of the dynamic resource plugin, which every 1.36 scheduler asks.
+    return f"{head} {_listed(reasons)}. no new claims to deallocate, preemption: {head} {_listed(victims)}."
+
+
+def requests(pod: Object) -> dict[str, Fraction]:
+    """What a pod needs of each resource: its containers together, or its largest init container, and its overhead.
+
+    Init containers that keep running (restartPolicy Always) count with the containers and with every later one.
+    """
+    spec = pod["spec"]
+    running: Amounts = {}
+    peak: Amounts = {}
+    for container in spec.get("initContainers") or ():
+        asked = _sum(running, _requested(container))
+        peak = _larger(peak, asked)
+        if container.get("restartPolicy") == "Always":
+            running = asked
+    for container in spec.get("containers") or ():
+        running = _sum(running, _requested(container))
+    overhead = {resource: quantity(text) for resource, text in (spec.get("overhead") or {}).items()}
+    return _sum(_larger(peak, running), overhead)
+
+
+def _unschedulable(pod: Object, node: Object) -> str | None:
+    wanted = pod["spec"].get("nodeName")
+    if wanted and wanted != node["metadata"]["name"]:
+        return "node(s) didn't match the requested node name"
+    cordon = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+    if node["spec"].get("unschedulable") and not _tolerates(pod, cordon):
+        return "node(s) were unschedulable"
+    return None
+
+
+def _taint(pod: Object, node: Object) -> str | None:
+    taints = [each for each in node["spec"].get("taints") or () if each["effect"] in ("NoSchedule", "NoExecute")]
+    if not _is_ready(node):
+        # The node lifecycle controller would put this taint on a node that is not ready.
+        taints.append({"key": "node.kubernetes.io/not-ready", "effect": "NoSchedule"})
+    if all(_tolerates(pod, each) for each in taints):
+        return None
+    return "node(s) had untolerated taint(s)"
+
+
+def _tolerates(pod: Object, taint: Object) -> bool:
+    return any(_covers(each, taint) for each in pod["spec"].get("tolerations") or ())
+
+
+def _covers(toleration: Object, taint: Object) -> bool:
+    if toleration.get("effect") and toleration["effect"] != taint["effect"]:
+        return False
+    if toleration.get("key") and toleration["key"] != taint["key"]:
+        return False
+    if toleration.get("operator") == "Exists":
+        return True
+    return bool(toleration.get("key")) and (toleration.get("value") or "") == (taint.get("value") or "")
+
+
+def _is_ready(node: Object) -> bool:
+    conditions = (node.get("status") or {}).get("conditions") or ()
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
+
+
+def _affinity(pod: Object, node: Object) -> str | None:
+    labels = node["metadata"].get("labels") or {}
+    selector = pod["spec"].get("nodeSelector") or {}
+    affinity = (pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+    fits = required is None or any(_term(term, node, labels) for term in required.get("nodeSelectorTerms") or ())
+    if fits and selector.items() <= labels.items():
+        return None
+    return "node(s) didn't match Pod's node affinity/selector"
+
+
+def _term(term: Object, node: Object, labels: Mapping[str, str]) -> bool:
+    fields = {"metadata.name": node["metadata"]["name"]}
+    expressions, named = term.get("matchExpressions") or (), term.get("matchFields") or ()
+    if not expressions and not named:
+        return False
+    return match_labels({"matchExpressions": expressions}, labels) and match_labels({"matchExpressions": named}, fields)
+
+
+def _resources(pod: Object, node: Object, others: Iterable[Object]) -> Refusal | None:
+    capacity = (node.get("status") or {}).get("allocatable") or {}
+    there = [each for each in others if not is_terminal(each)]
+    reasons, resolvable = [], True
+    if "pods" in capacity and len(there) + 1 > quantity(capacity["pods"]):
+        reasons.append("Too many pods")
+    wanted = {resource: amount for resource, amount in requests(pod).items() if amount}
+    used = [requests(each) for each in there] if wanted else []
+    for resource, amount in wanted.items():
+        most = quantity(capacity.get(resource, "0"))
+        if amount + sum(each.get(resource, Fraction(0)) for each in used) > most:
+            reasons.append(f"Insufficient {resource}")
+            resolvable = resolvable and amount <= most
+    return Refusal(tuple(reasons), resolvable) if reasons else None
+
+
+def _requested(container: Object) -> dict[str, Fraction]:
+    resources = container.get("resources") or {}
+    return {name: quantity(text) for name, text in (resources.get("requests") or {}).items()}
+
+
+def _sum(one: Amounts, other: Amounts) -> Amounts:
+    return {each: one.get(each, Fraction(0)) + other.get(each, Fraction(0)) for each in one.keys() | other.keys()}
+
+
+def _larger(one: Amounts, other: Amounts) -> Amounts:
+    return {each: max(one.get(each, Fraction(0)), other.get(each, Fraction(0))) for each in one.keys() | other.keys()}
+
+
+def _listed(counted: Mapping[str, int]) -> str:
+    return ", ".join(sorted(f"{count} {reason}" for reason, count in counted.items()))
