@@ -14,8 +14,8 @@ from conformance.targets.target import Description, RegistryEndpoint
 
 __all__ = ["emulator"]
 
-# What a claim may take; only a claim that fails waits this long.
-_PATIENCE = float(os.environ.get("IMGVOL_PATIENCE", "20"))
+# Seconds that a claim waits for what should come; only one that fails waits this long.
+_PATIENCE = "20"
 
 
 @contextlib.contextmanager
@@ -41,7 +41,7 @@ def emulator(options: Options) -> Iterator[Description]:
             registry=_endpoint(running.registry),
             private=_endpoint(running.private_registry or "", username, password),
             closed=closed,
-            patience=_PATIENCE,
+            patience=float(os.environ.get("IMGVOL_PATIENCE", _PATIENCE)),
             run=secrets.token_hex(3),
         )
 

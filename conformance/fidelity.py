@@ -1,0 +1,117 @@
+"""A target against the recording of a real cluster, case by case: how truthful the emulator is."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from conformance.cluster import Cluster, NotSeenError
+from conformance.lab import Lab
+from conformance.observation import Observation, normalised
+from conformance.recordings import Recording
+from conformance.targets import Target
+from fixtures import Case, image_cases, pod_cases
+
+__all__ = ["Comparison", "differences", "replay"]
+
+# Where the repositories of the recordings are.
+_LAB = "lab"
+_PROBE = f"{_LAB}/probe"
+_FIRST = "ok"
+_NONCE = "~nonce"
+# What a process sees of itself and its mount, and the capability that a target may declare missing.
+_SELF = {"uid": "owners", "gid": "groups", "groups": "groups", "mount_options": "owners", "root_in_fs": "owners"}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One case: what the real cluster did, what the target did, and where they differ (empty if they do not)."""
+
+    case: str
+    expected: Observation
+    seen: Observation
+    differences: tuple[str, ...]
+
+
+def replay(target: Target, recording: Recording, *, workers: int = 8) -> Iterator[Comparison]:
+    """Run every recorded case on a target: images first, then pods, each in a namespace of its own.
+
+    The target must be fresh, since what a node has pulled before changes what it says: the recordings began with
+    the case `ok`, which pulled the probe too.
+    """
+    Lab.prepare(target, _PROBE)
+    images = [case for case in image_cases() if case.name in recording.cases]
+    pods = [case for case in pod_cases() if case.name in recording.cases]
+    stages = ([c for c in images if c.name == _FIRST], [c for c in images if c.name != _FIRST], pods)
+    with ThreadPoolExecutor(workers) as pool:
+        for stage in stages:
+            yield from pool.map(lambda case: _replay(target, case, recording.cases[case.name]), stage)
+
+
+def differences(case: Case, expected: Observation, seen: Observation, lacks: Mapping[str, str]) -> tuple[str, ...]:
+    """Where two normalised observations of a case differ; what the target declares that it cannot keep is left out."""
+    found = []
+    for field in ("phase", "waiting", "terminated", "events", "log", "rejected"):
+        wanted, got = getattr(expected, field), getattr(seen, field)
+        if wanted != got:
+            found.append(f"{field}: recorded {_shown(wanted)}, saw {_shown(got)}")
+    wanted, got = _probe(case, expected.probe, lacks), _probe(case, seen.probe, lacks)
+    for key in sorted(wanted.keys() | got.keys()):
+        if wanted.get(key) != got.get(key):
+            found.append(f"{key}: recorded {_shown(wanted.get(key))}, saw {_shown(got.get(key))}")
+    return tuple(found)
+
+
+def _replay(target: Target, case: Case, expected: Observation) -> Comparison:
+    cluster = Cluster(target, f"fidelity-{case.name.lower().replace('+', '-')}")
+    lab = Lab(cluster, _LAB, _PROBE, nonce=case.name if case in image_cases() else _FIRST)
+    names = _names(target)
+    seen = Observation()
+
+    def alike(raw: Observation) -> bool:
+        nonlocal seen
+        seen = normalised(raw, names)
+        return not differences(case, expected, seen, target.lacks)
+
+    try:
+        with contextlib.suppress(NotSeenError):
+            alike(lab.run_case(case, enough=alike))
+    finally:
+        cluster.remove()
+    return Comparison(case.name, expected, seen, differences(case, expected, seen, target.lacks))
+
+
+def _names(target: Target) -> dict[str, str]:
+    names = {target.registry.name: "<registry>", target.description.closed: "<no-registry>"}
+    if target.private:
+        names[target.private.name] = "<private-registry>"
+    return names
+
+
+def _probe(case: Case, probe: Mapping[str, Any], lacks: Mapping[str, str]) -> dict[str, Any]:
+    """What the probe saw, one key a thing, without what this run or this target cannot share with the recording."""
+    seen: dict[str, Any] = {key: value for key, value in probe.items() if key not in {"files", "writes"}}
+    seen = {key: value for key, value in seen.items() if _SELF.get(key) not in lacks}
+    seen |= {f"write {attempt}": error for attempt, error in probe.get("writes", {}).items()}
+    for path, line in probe.get("files", {}).items():
+        if path == _NONCE:
+            continue
+        words = line.split(" ")
+        if path in case.varies:
+            words = words[:2]
+        if "owners" in lacks and not line.startswith("ERR"):
+            words = [words[0][0], *words[2:]]
+        seen[f"file {path}"] = " ".join(words)
+    if seen.get("root_in_fs", "/").count("/") > 1:
+        # An image without layers is a bind of an empty directory, wherever the node keeps it.
+        seen["root_in_fs"] = "<snapshot>"
+    return seen
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return "[" + "; ".join(" ".join(event) for event in value) + "]"
+    return repr(value)
