@@ -1,0 +1,83 @@
+"""The `imgvol` program: finds the part that a command belongs to, and lets it do the work.
+
+Only the chosen command's part is imported, so that `imgvol up` does not wait for what it does not need.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+__all__ = ["COMMANDS", "main"]
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "pack": ("packager.cli", "pack a directory into an OCI image layout"),
+    "push": ("packager.cli", "push a directory, or a layout, to a registry"),
+    "push-program": ("packager.cli", "push a program as an image that holds nothing else"),
+    "verify": ("packager.cli", "report every rule that an image breaks"),
+    "inspect": ("packager.cli", "show what an image is, by digests"),
+    "up": ("emulator.up", "start a registry and a one-node cluster"),
+}
+"""By command: the module whose `add_parsers` adds its parser, and what it does."""
+
+_USAGE = 2
+_INTERRUPTED = 130
+_BROKEN_PIPE = 141
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(_USAGE, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; the result is its exit status: 0, 1 for a failure, 2 for wrong usage, 130 when interrupted."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        parsed = _parser(arguments).parse_args(arguments)
+        status: int = parsed.handler(parsed)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; nor must Python complain when it flushes it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _BROKEN_PIPE
+    return status
+
+
+def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="imgvol",
+        description="Package content as OCI images for Kubernetes image volumes, and run them on a local emulator.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version)
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    command = next((argument for argument in arguments if not argument.startswith("-")), "")
+    chosen = COMMANDS.get(command, ("", ""))[0]
+    if chosen:
+        importlib.import_module(chosen).add_parsers(subparsers)
+    for name, (module, sentence) in COMMANDS.items():
+        if module != chosen:
+            subparsers.add_parser(name, help=sentence)
+    return parser
+
+
+class _Version(argparse.Action):
+    """Prints the installed version."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help="show the version and exit")
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any, **__: Any) -> NoReturn:
+        from importlib.metadata import version
+
+        print(f"imgvol {version('imgvol')}")
+        parser.exit()

@@ -1,0 +1,163 @@
+"""What the commands print: results on stdout, progress and warnings on stderr.
+
+Progress is shown on a terminal only, so that logs and pipes stay quiet.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+    from packager.images import Variant
+    from packager.inspecting import Inspected
+    from packager.packing import Packed
+    from packager.pushing import Pushed
+    from packager.violations import Violation
+
+__all__ = ["Console"]
+
+_DOING = {"pack": "packing", "push": "pushing", "verify": "verifying"}
+_WIDTH = 11
+
+
+class Console:
+    """Where one command prints; a context manager, which takes the progress off the terminal."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._bar: Bar | None = None
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    @property
+    def progress(self) -> Callable[[str, int, int], None] | None:
+        """What shows progress; None where nobody looks."""
+        return self._show if sys.stderr.isatty() else None
+
+    def packed(self, packed: Packed) -> None:
+        """The result of `pack`."""
+        self._warn(packed.warnings)
+        self._print(
+            asdict(packed),
+            [
+                ("digest", packed.digest),
+                ("diff_id", packed.diff_id),
+                ("layer", f"{_size(packed.layer_size)} from {_size(packed.unpacked_size)}"),
+                ("entries", f"{packed.entries:,}"),
+                *_platforms(packed.variants),
+                ("layout", packed.output),
+            ],
+        )
+
+    def pushed(self, pushed: Pushed) -> None:
+        """The result of `push` and `push-program`."""
+        self._warn(pushed.warnings)
+        self._print(
+            asdict(pushed),
+            [
+                ("digest", pushed.digest),
+                ("diff_id", pushed.diff_id),
+                ("layer", _size(pushed.layer_size)),
+                ("uploaded", _size(pushed.uploaded)),
+                *_platforms(pushed.variants),
+                ("reference", pushed.reference),
+            ],
+        )
+
+    def inspected(self, inspected: Inspected) -> None:
+        """The result of `inspect`."""
+        lines = [
+            ("digest", inspected.digest),
+            ("media type", inspected.media_type),
+            ("created", inspected.created),
+            ("size", _size(inspected.size)),
+        ]
+        for variant in inspected.variants:
+            lines += [("", ""), ("platform", variant.platform or "not said")]
+            lines += [("manifest", variant.digest), ("config", variant.config_digest)]
+            for digest, size in zip(variant.layer_digests, variant.layer_sizes, strict=True):
+                lines.append(("layer", f"{digest} {_size(size)}"))
+            lines += [("diff_id", diff_id) for diff_id in variant.diff_ids]
+        self._print(asdict(inspected), lines)
+
+    def verified(self, target: str, violations: Sequence[Violation]) -> None:
+        """The result of `verify`."""
+        self._close()
+        if self._as_json:
+            print(json.dumps({"target": target, "violations": [asdict(violation) for violation in violations]}))
+            return
+        for violation in violations:
+            print(violation)
+        count = len(violations)
+        print(f"{target}: {count or 'no'} violation{'' if count == 1 else 's'}")
+
+    def _print(self, fields: dict[str, Any], lines: Iterable[tuple[str, str]]) -> None:
+        self._close()
+        if self._as_json:
+            print(json.dumps(fields))
+            return
+        for name, value in lines:
+            if value or not name:
+                print(f"{name:<{_WIDTH}} {value}".rstrip())
+
+    def _warn(self, warnings: Iterable[str]) -> None:
+        self._close()
+        for warning in warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+
+    def _show(self, stage: str, done: int, total: int) -> None:
+        if self._bar is None:
+            self._bar = _bar()
+            self._bar.start()
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bar.add_task(_DOING.get(stage, stage), total=total)
+        self._bar.update(self._tasks[stage], completed=done, total=total)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+def _bar() -> Bar:
+    from rich.console import Console as Terminal
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Terminal(stderr=True),
+        transient=True,
+    )
+
+
+def _platforms(variants: Sequence[Variant]) -> list[tuple[str, str]]:
+    return [("platforms", ", ".join(variant.platform for variant in variants))]
+
+
+def _size(count: int) -> str:
+    """Bytes as people read them, in decimal units."""
+    size = float(count)
+    for unit in ("B", "kB", "MB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} GB"
