@@ -1,0 +1,79 @@
+"""What differs between runtime versions, as data: `emulator/profiles/*.yaml`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import yaml
+
+__all__ = ["Profile", "ProfileError"]
+
+_FOLDER = Path(__file__).parents[2] / "profiles"
+PullService = Literal["transfer", "client"]
+
+
+class ProfileError(ValueError):
+    """There is no such runtime profile, or its file is wrong; the text is one sentence."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One version of the runtime.
+
+    `version` is the one recorded ("2.3.7"); `pull_service` says which of containerd's two pull paths the CRI plugin
+    takes; `image_volumes` whether it mounts images at all, and `subpath` whether it heeds an image volume's
+    subPath (otherwise the whole image appears).
+    """
+
+    name: str
+    version: str
+    pull_service: PullService
+    image_volumes: bool
+    subpath: bool
+    messages: Mapping[str, str]
+
+    @classmethod
+    def load(cls, name: str) -> Profile:
+        """Read a profile by its name, "containerd-2.3".
+
+        Raises:
+            ProfileError: there is none of that name.
+        """
+        fields = _read(name)
+        messages = cast("dict[str, str]", fields["messages"])
+        capabilities = cast("dict[str, bool]", fields["capabilities"])
+        return cls(
+            name=name,
+            version=str(fields["version"]),
+            pull_service=cast("PullService", fields["pull-service"]),
+            image_volumes=capabilities["image-volumes"],
+            subpath=capabilities["subpath"],
+            messages={key: " ".join(text.split("\n")) for key, text in messages.items()},
+        )
+
+    @staticmethod
+    def names() -> list[str]:
+        """The profiles there are."""
+        return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+    def say(self, message: str, **values: object) -> str:
+        """A message of this version with its blanks filled in."""
+        return self.messages[message].format(**values)
+
+
+def _read(name: str) -> dict[str, Any]:
+    path = _FOLDER / f"{name}.yaml"
+    if name not in Profile.names():
+        raise ProfileError(f"there is no runtime profile {name!r}; choose one of {', '.join(Profile.names())}")
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    fields = cast("dict[str, Any]", yaml.load(path.read_text(), Loader=loader))  # noqa: S506 - a safe loader
+    base = fields.pop("extends", None)
+    if base is None:
+        return fields
+    inherited = _read(base)
+    for key, value in fields.items():
+        inherited[key] = {**inherited[key], **value} if isinstance(value, dict) else value
+    return inherited

@@ -1,0 +1,149 @@
+"""A file system in memory: what a layer holds, before anything is written to disk.
+
+Layers are applied here, so no path of an archive is ever resolved by the host's kernel: an entry can reach nothing
+but the tree it belongs to.
+"""
+
+from __future__ import annotations
+
+import errno
+import posixpath
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from emulator.node.containerd.tar import Segment
+
+__all__ = ["Kind", "Node", "PathError", "clean", "join", "root_path"]
+
+Kind = Literal["directory", "file", "symlink", "fifo", "character", "block"]
+
+_MOST_LINKS = 255
+_LONGEST_NAME = 255
+_LONGEST_PATH = 4095
+
+
+class PathError(Exception):
+    """A path cannot be resolved: `number` is the errno, `path` where it happened."""
+
+    def __init__(self, number: int, path: str) -> None:
+        super().__init__(number, path)
+        self.number = number
+        self.path = path
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """A file of any kind. Two names of one node are hard links of each other.
+
+    `mode` holds the twelve permission bits; times are nanoseconds since 1970, or None for "when it was made";
+    `archive` is the index of the layer a file's `segments` lie in.
+    """
+
+    kind: Kind
+    mode: int = 0o755
+    uid: int = 0
+    gid: int = 0
+    mtime: int | None = None
+    atime: int | None = None
+    xattrs: dict[str, bytes] = field(default_factory=dict)
+    children: dict[str, Node] = field(default_factory=dict)
+    opaque: bool = False
+    target: str = ""
+    size: int = 0
+    archive: int = 0
+    segments: tuple[Segment, ...] = ()
+    device: tuple[int, int] = (0, 0)
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it can have children."""
+        return self.kind == "directory"
+
+    @property
+    def is_whiteout(self) -> bool:
+        """Whether overlayfs takes it for the absence of a lower file: the character device 0, 0."""
+        return self.kind == "character" and self.device == (0, 0)
+
+    def lookup(self, path: str) -> Node | None:
+        """The node at a path below this directory, following no symbolic link; None when there is none.
+
+        Raises:
+            PathError: a component is too long, or one before the last is not a directory.
+        """
+        node = self
+        if len(path) > _LONGEST_PATH:
+            raise PathError(errno.ENAMETOOLONG, path)
+        for name in path.split("/"):
+            if not name:
+                continue
+            if len(name) > _LONGEST_NAME // 4 and len(name.encode("utf-8", "surrogateescape")) > _LONGEST_NAME:
+                raise PathError(errno.ENAMETOOLONG, path)
+            if not node.is_directory:
+                if node.kind == "symlink":
+                    return None  # resolved on the next round, see root_path
+                raise PathError(errno.ENOTDIR, path)
+            child = node.children.get(name)
+            if child is None:
+                return None
+            node = child
+        return node
+
+    def walk(self) -> Iterator[tuple[str, Node]]:
+        """Every name below this directory with its node, parents first, in the order of their making."""
+        pending = [("", iter(self.children.items()))]
+        while pending:
+            prefix, items = pending[-1]
+            for name, node in items:
+                path = f"{prefix}{name}"
+                yield path, node
+                if node.is_directory:
+                    pending.append((f"{path}/", iter(node.children.items())))
+                    break
+            else:
+                pending.pop()
+
+
+def clean(path: str) -> str:
+    """A path as Go's filepath.Clean leaves it."""
+    cleaned = posixpath.normpath(path)
+    return cleaned[1:] if cleaned.startswith("//") else cleaned
+
+
+def join(*parts: str) -> str:
+    """Paths joined as Go's filepath.Join does: empty ones left out, the result cleaned."""
+    given = [part for part in parts if part]
+    return clean("/".join(given)) if given else ""
+
+
+def root_path(root: Node, path: str) -> str:
+    """Resolve every symbolic link of a path within a root; what does not exist is taken as it is written.
+
+    Returns an absolute path in which nothing leads out of the root: "/" for the root itself.
+    Source: containerd/continuity fs.RootPath.
+
+    Raises:
+        PathError: too many links, or a component that is no directory.
+    """
+    links = 0
+    while True:
+        before = links
+        current = "/" if path.startswith("/") else ""
+        for name in path.split("/"):
+            if not name:
+                continue
+            if links > _MOST_LINKS:
+                raise PathError(errno.ELOOP, path)
+            here = join("/", current, name)
+            node = root.lookup(here)
+            if node is None or node.kind != "symlink":
+                current = here
+            else:
+                links += 1
+                current = node.target if node.target.startswith("/") else join(current, node.target)
+        path = current
+        if links == before:
+            resolved = join("/", path)
+            if resolved == path or path == "":
+                return resolved
+            path = resolved
