@@ -60,7 +60,7 @@ def updated(lab: Lab) -> Object:
 
     def done(found: Object) -> bool:
         status, wanted = found.get("status", {}), found["spec"]["replicas"]
-        return (
+        return bool(
             status.get("observedGeneration", 0) >= found["metadata"]["generation"]
             and status.get("updatedReplicas", 0) == wanted
             and status.get("replicas", 0) == wanted

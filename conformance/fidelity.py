@@ -53,16 +53,12 @@ def replay(target: Target, recording: Recording, *, workers: int = 8) -> Iterato
 
 def differences(case: Case, expected: Observation, seen: Observation, lacks: Mapping[str, str]) -> tuple[str, ...]:
     """Where two normalised observations of a case differ; what the target declares that it cannot keep is left out."""
-    found = []
-    for field in ("phase", "waiting", "terminated", "events", "log", "rejected"):
-        wanted, got = getattr(expected, field), getattr(seen, field)
-        if wanted != got:
-            found.append(f"{field}: recorded {_shown(wanted)}, saw {_shown(got)}")
-    wanted, got = _probe(case, expected.probe, lacks), _probe(case, seen.probe, lacks)
-    for key in sorted(wanted.keys() | got.keys()):
-        if wanted.get(key) != got.get(key):
-            found.append(f"{key}: recorded {_shown(wanted.get(key))}, saw {_shown(got.get(key))}")
-    return tuple(found)
+    wanted, got = _things(case, expected, lacks), _things(case, seen, lacks)
+    return tuple(
+        f"{key}: recorded {_shown(wanted.get(key))}, saw {_shown(got.get(key))}"
+        for key in sorted(wanted.keys() | got.keys())
+        if wanted.get(key) != got.get(key)
+    )
 
 
 def _replay(target: Target, case: Case, expected: Observation) -> Comparison:
@@ -82,6 +78,11 @@ def _replay(target: Target, case: Case, expected: Observation) -> Comparison:
     finally:
         cluster.remove()
     return Comparison(case.name, expected, seen, differences(case, expected, seen, target.lacks))
+
+
+def _things(case: Case, seen: Observation, lacks: Mapping[str, str]) -> dict[str, Any]:
+    told = {key: getattr(seen, key) for key in ("phase", "waiting", "terminated", "events", "log", "rejected")}
+    return told | _probe(case, seen.probe, lacks)
 
 
 def _names(target: Target) -> dict[str, str]:

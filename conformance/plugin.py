@@ -193,7 +193,8 @@ def evidence(request: pytest.FixtureRequest) -> list[str]:
 def _verdict(
     item: pytest.Item, claim: Claim, report: pytest.TestReport, call: pytest.CallInfo[None]
 ) -> tuple[Verdict | None, str]:
-    seen = "\n".join(item.stash.setdefault(_EVIDENCE, []))
+    lines: list[str] = item.stash.get(_EVIDENCE, [])
+    seen = "\n".join(lines)
     error = call.excinfo.value if call.excinfo else None
     if report.skipped:
         return Verdict.SKIPPED, str(error)
