@@ -1,0 +1,1 @@
+"""Benchmarks: what is measured here, side by side with a named peer, as ratios."""
