@@ -77,7 +77,7 @@ func (e *engine) serveTree(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// pacedWriter moves the connection's deadlines on with every write: a client that keeps reading may take its time.
+// pacedWriter moves the deadline for writing on with every write: a client that keeps reading may take its time.
 type pacedWriter struct {
 	to      io.Writer
 	control *http.ResponseController
@@ -86,10 +86,7 @@ type pacedWriter struct {
 }
 
 func newPacedWriter(w http.ResponseWriter) *pacedWriter {
-	paced := &pacedWriter{to: w, control: http.NewResponseController(w), end: time.Now().Add(treeTimeout)}
-	// net/http cancels the request's context when the deadline for reading the request passes, even though it is read.
-	_ = paced.control.SetReadDeadline(paced.end)
-	return paced
+	return &pacedWriter{to: w, control: http.NewResponseController(w), end: time.Now().Add(treeTimeout)}
 }
 
 func (p *pacedWriter) Write(data []byte) (int, error) {

@@ -111,8 +111,7 @@ func run(chosen settings, signals <-chan os.Signal) error {
 	return nil
 }
 
-// newServer sets limits for clients that send or read slowly; serveTree extends those on reading and writing, step by
-// step, for a large tree.
+// newServer sets limits for clients that send or read slowly; pacedWriter moves the one on writing on for a large tree.
 func newServer(handler http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           handler,
