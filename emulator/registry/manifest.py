@@ -90,7 +90,8 @@ class Manifest:
             for entry in self._descriptors("manifests"):
                 _digest(entry, "manifests")
         self.subject  # noqa: B018 - reading it checks it
-        if not isinstance(self.document.get("annotations") or {}, dict):
+        annotations = self.document.get("annotations")
+        if annotations is not None and not isinstance(annotations, dict):
             raise _invalid("annotations is not an object")
 
     def _check_version(self) -> None:

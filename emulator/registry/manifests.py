@@ -7,6 +7,7 @@ Source: OCI distribution specification 1.1, "Pulling manifests", "Pushing Manife
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 from aiohttp import web
@@ -95,13 +96,15 @@ class Manifests:
         digest = Digest.of(content, expected.algorithm if by_digest else "sha256")
         if by_digest and digest != expected:
             raise OciError("DIGEST_INVALID")
-        missing = [str(blob) for blob in manifest.blobs() if not self._storage.has_blob(repository, blob)]
-        if missing:
-            others = tuple(("MANIFEST_BLOB_UNKNOWN", blob) for blob in missing[1:])
-            raise OciError("MANIFEST_BLOB_UNKNOWN", missing[0], others=others)
+        staged = await asyncio.to_thread(self._storage.stage, content)
+        try:
+            self._check_blobs(repository, manifest)
+            self._storage.keep(staged, digest)
+        finally:
+            staged.unlink(missing_ok=True)
         subject = manifest.subject
         record = ManifestRecord(manifest.media_type, str(subject) if subject else None)
-        self._storage.put_manifest(repository, digest, record, content, manifest.descriptor(digest))
+        self._storage.put_manifest(repository, digest, record, manifest.descriptor(digest))
         if not by_digest:
             self._storage.set_tag(repository, reference, digest)
         headers = {
@@ -111,6 +114,12 @@ class Manifests:
         if subject:
             headers["OCI-Subject"] = str(subject)
         return web.Response(status=201, headers=headers)
+
+    def _check_blobs(self, repository: str, manifest: Manifest) -> None:
+        missing = [str(blob) for blob in manifest.blobs() if not self._storage.has_blob(repository, blob)]
+        if missing:
+            others = tuple(("MANIFEST_BLOB_UNKNOWN", blob) for blob in missing[1:])
+            raise OciError("MANIFEST_BLOB_UNKNOWN", missing[0], others=others)
 
     async def delete(self, request: web.Request, target: Target) -> web.StreamResponse:
         """202; by tag only the tag goes, by digest the manifest and every tag that points to it."""

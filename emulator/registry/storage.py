@@ -66,6 +66,15 @@ class Storage:
         """Where the bytes of `digest` are, if they are here at all."""
         return self._content / digest.algorithm / digest.hex
 
+    def stage(self, content: bytes) -> Path:
+        """A new file with `content`, on disk to stay; may be called from any thread."""
+        path = self.incoming()
+        with path.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        return path
+
     def keep(self, source: Path, digest: Digest) -> None:
         """Make the file `source` the content of `digest`, which the caller has verified and synced."""
         target = self.content(digest)
@@ -116,21 +125,10 @@ class Storage:
         except FileNotFoundError:
             return None
 
-    def put_manifest(
-        self,
-        repository: str,
-        digest: Digest,
-        record: ManifestRecord,
-        content: bytes,
-        descriptor: dict[str, Any],
-    ) -> None:
-        """Store a verified manifest; `descriptor` is how the referrers of its subject list it."""
-        incoming = self.incoming()
-        with incoming.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        self.keep(incoming, digest)
+    def put_manifest(self, repository: str, digest: Digest, record: ManifestRecord, descriptor: dict[str, Any]) -> None:
+        """Give `repository` a manifest whose content is stored; `descriptor` is how the referrers of its
+        subject list it.
+        """
         if record.subject is not None:
             self._write(self._referrer(repository, record.subject, digest), json.dumps(descriptor).encode())
         self._write(self._link(repository, "_manifests", digest), json.dumps(asdict(record)).encode())

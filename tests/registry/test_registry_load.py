@@ -1,0 +1,162 @@
+"""Many clients at once, large blobs in little memory, and a registry that is killed."""
+
+import hashlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+from registry_client import Served, digest
+from test_registry_uploads import wait_for
+
+CLIENTS = 32
+
+
+@pytest.mark.slow
+def test_many_clients_at_once(served):
+    """Each pushes its own image and one all of them share, by different ways, and reads the others'."""
+    shared = os.urandom(300_000)
+    barrier = threading.Barrier(CLIENTS)
+
+    def client(number):
+        barrier.wait()
+        with requests.Session() as http:
+            http.trust_env = False
+            own = os.urandom(50_000 + number)
+            for content in (shared, own):
+                start = http.post(f"{served.url}/v2/r{number % 4}/blobs/uploads/", timeout=60)
+                url = served.url + start.headers["Location"]
+                half = len(content) // 2
+                if number % 2:
+                    assert http.patch(url, data=content[:half], timeout=60).status_code == 202
+                    rest = content[half:]
+                else:
+                    rest = content
+                done = http.put(f"{url}&digest={digest(content)}", data=rest, timeout=60)
+                assert done.status_code == 201, done.text
+                assert http.get(served.url + done.headers["Location"], timeout=60).content == content
+            return own
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        contents = list(pool.map(client, range(CLIENTS)))
+    for number, own in enumerate(contents):
+        assert served("GET", f"/v2/r{number % 4}/blobs/{digest(own)}").content == own
+    assert not [name for name in served.files() if name.startswith("incoming/")]
+
+
+@pytest.mark.slow
+def test_many_clients_push_one_tag(served):
+    contents = [served.manifest("a", f"n{number}", annotations={"n": str(number)}) for number in range(8)]
+    stop = threading.Event()
+
+    def push(content):
+        while not stop.is_set():
+            assert requests.put(
+                f"{served.url}/v2/a/manifests/v1",
+                data=content,
+                headers={"Content-Type": "application/vnd.oci.image.manifest.v1+json"},
+                timeout=60,
+            ).ok
+
+    served.put("a", "v1", contents[0])
+    with ThreadPoolExecutor(len(contents)) as pool:
+        pushes = [pool.submit(push, content) for content in contents]
+        for _ in range(100):
+            response = served.get_manifest("a", "v1")
+            assert response.content in contents
+            assert response.headers["Docker-Content-Digest"] == digest(response.content)
+        stop.set()
+        for done in pushes:
+            done.result()
+
+
+SERVER = """
+import asyncio, sys
+from pathlib import Path
+from emulator.registry import Registry
+
+async def main():
+    print(await Registry(Path(sys.argv[1])).listen(), flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def process(tmp_path):
+    """A registry in a process of its own: (process, its address, its root)."""
+    command = [sys.executable, "-c", SERVER, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        yield server, server.stdout.readline().strip(), tmp_path
+        server.kill()
+
+
+def peak_memory(pid):
+    """The most memory a process had resident, in bytes."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+
+
+SIZE = 256 << 20
+BLOCK = bytes(range(256)) * 4096
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_blob(process):
+    server, host, _ = process
+    before = peak_memory(server.pid)
+    sha256 = hashlib.sha256()
+    for _ in range(SIZE // len(BLOCK)):
+        sha256.update(BLOCK)
+    wanted = f"sha256:{sha256.hexdigest()}"
+    body = (BLOCK for _ in range(SIZE // len(BLOCK)))
+    url = f"http://{host}/v2/a/blobs/uploads/?digest={wanted}"
+    response = requests.post(url, data=body, timeout=100)
+    assert response.status_code == 201
+    size = 0
+    with requests.get(f"http://{host}/v2/a/blobs/{wanted}", stream=True, timeout=100) as response:
+        for part in response.iter_content(1 << 20):
+            size += len(part)
+    assert size == SIZE
+    assert peak_memory(server.pid) - before < 24 << 20
+
+
+@pytest.mark.slow
+def test_kill_in_the_middle_of_an_upload_leaves_nothing_visible(process):
+    server, host, root = process
+    finished = digest(b"finished")
+    url = f"http://{host}/v2/a/blobs/uploads/"
+    assert requests.post(f"{url}?digest={finished}", data=b"finished", timeout=30).status_code == 201
+    first_sent = threading.Event()
+
+    def body():
+        for _ in range(8):
+            yield BLOCK
+        first_sent.set()
+        while True:
+            yield BLOCK
+
+    def push():
+        with pytest.raises(requests.ConnectionError):
+            requests.post(f"{url}?digest={digest(BLOCK * 8)}", data=body(), timeout=30)
+
+    pushing = threading.Thread(target=push)
+    pushing.start()
+    first_sent.wait(30)
+    wait_for(lambda: any(path.stat().st_size for path in (root / "incoming").iterdir()))
+    server.send_signal(signal.SIGKILL)
+    server.wait(30)
+    pushing.join(30)
+    assert list((root / "incoming").iterdir())
+    served = Served(root)
+    assert served("GET", f"/v2/a/blobs/{finished}").content == b"finished"
+    assert served("HEAD", f"/v2/a/blobs/{digest(BLOCK * 8)}").status_code == 404
+    assert len(served.files()) == 2
+    served.close()
