@@ -1,0 +1,119 @@
+"""Starting `imgvol up` as a process of its own, and ending it again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+__all__ = ["PASSWORD_VARIABLE", "Emulator", "StartError", "start"]
+
+PASSWORD_VARIABLE = "IMGVOL_PRIVATE_REGISTRY"  # noqa: S105 - the name of a variable, no secret
+_PATIENCE = 10.0  # seconds to end by itself before it is ended
+
+
+class StartError(RuntimeError):
+    """The emulator did not come up; the text says why, as the emulator said it."""
+
+
+@dataclass(frozen=True)
+class Emulator:
+    """A running emulator."""
+
+    registry: str
+    """`127.0.0.1:PORT`, plain http, anonymous."""
+    private_registry: str | None
+    """The same storage behind HTTP basic authentication."""
+    kubeconfig: Path
+    """Leads to the API server."""
+
+
+@contextlib.contextmanager
+def start(
+    *,
+    registry_port: int = 0,
+    api_port: int = 0,
+    private_registry: str | tuple[str, str] | None = None,
+    kubeconfig: str | os.PathLike[str] | None = None,
+    runtime: str | None = None,
+    speed: float | None = None,
+    isolation: str | None = None,
+    verbose: bool = False,
+) -> Iterator[Emulator]:
+    """Run an emulator until the block ends; it also ends when this process does, in whatever way.
+
+    `private_registry` is `USER:PASSWORD` or the two in a tuple; the other options are those of `imgvol up`.
+
+    Raises:
+        StartError: it did not come up.
+    """
+    command = [sys.executable, "-m", "imgvol", "up", "--until-stdin-closes"]
+    for option, value in (
+        ("registry-port", registry_port or None),
+        ("api-port", api_port or None),
+        ("kubeconfig", None if kubeconfig is None else os.fspath(kubeconfig)),
+        ("runtime", runtime),
+        ("speed", speed),
+        ("isolation", isolation),
+    ):
+        if value is not None:
+            command.append(f"--{option}={value}")
+    if verbose:
+        command.append("--verbose")
+    environment = {key: value for key, value in os.environ.items() if key != PASSWORD_VARIABLE}
+    if private_registry is not None:  # by the environment: the list of processes is for all to see
+        given = private_registry if isinstance(private_registry, str) else ":".join(private_registry)
+        environment[PASSWORD_VARIABLE] = given
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # an interrupt from the terminal ends its owner, who then ends it in order
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    said: list[str] = []
+    listener = threading.Thread(target=_listen, args=(process.stderr, said), daemon=True)
+    listener.start()
+    try:
+        line = process.stdout.readline()
+        if not line:
+            process.wait()
+            listener.join()
+            raise StartError("".join(said).strip() or f"imgvol up ended with status {process.returncode}")
+        ready = json.loads(line)
+        yield Emulator(ready["registry"], ready["private_registry"], Path(ready["kubeconfig"]))
+    finally:
+        _end(process)
+        listener.join()
+        process.stdout.close()
+        process.stderr.close()
+
+
+def _listen(stderr: IO[str], said: list[str]) -> None:
+    """Pass on what the emulator says, and keep its beginning for an error message."""
+    for line in stderr:
+        if len(said) < 100:
+            said.append(line)
+        sys.stderr.write(line)
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    with contextlib.suppress(OSError):
+        process.stdin.close()
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
