@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 
 from emulator.clock import Clock
-from emulator.cluster import Api
+from emulator.cluster import Api, ApiError
 from emulator.cluster.controllers import all_controllers
 from emulator.cluster.resources import RESOURCES
 
@@ -73,10 +73,15 @@ class Lab:
                 if self.ends_at_once:
                     self.end(pod)
             elif (pod.get("status") or {}).get("phase") == "Pending":
-                self.run(pod, ready=self.becomes_ready(pod))
+                with suppress(StopIteration):
+                    self.run(pod, ready=self.becomes_ready(pod))
 
     def run(self, pod: Object, *, ready: bool) -> None:
-        pod = self.api.get("pods", pod["metadata"]["name"], pod["metadata"]["namespace"])
+        pod = next(
+            each
+            for each in self.pods(pod["metadata"]["namespace"])
+            if each["metadata"]["uid"] == pod["metadata"]["uid"]
+        )
         status = pod["status"]
         kept = [each for each in status.get("conditions") or () if each["type"] != "Ready"]
         word = "True" if ready else "False"
@@ -90,7 +95,8 @@ class Lab:
 
     def end(self, pod: Object) -> None:
         metadata = pod["metadata"]
-        self.api.delete("pods", metadata["name"], metadata["namespace"], grace_period=0, uid=metadata["uid"])
+        with suppress(ApiError):
+            self.api.delete("pods", metadata["name"], metadata["namespace"], grace_period=0, uid=metadata["uid"])
 
 
 @asynccontextmanager
@@ -129,7 +135,10 @@ def in_lab(caplog: pytest.LogCaptureFixture) -> Callable[..., None]:
 def deployment(image: str = "app:v1", replicas: int = 3, name: str = "web", **spec: Any) -> Object:
     labels = {"app": name}
     container = {"name": "main", "image": image, "ports": [{"name": "http", "containerPort": 8080}]}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"containers": [container], "terminationGracePeriodSeconds": 30},
+    }
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",

@@ -170,6 +170,7 @@ class Simulation:
     def check(self):
         replicas, limits = self.deployment["spec"]["replicas"], self.limits
         assert sum(each["spec"]["replicas"] for each in self.sets) <= replicas + limits.surge
+        assert len(self.alive()) <= replicas + limits.surge
         assert self.available() >= replicas - limits.unavailable
 
 

@@ -65,7 +65,7 @@ def endpoints(service: Object, pods: Iterable[Object]) -> Object:
     backends = [pod for pod in pods if is_backend(pod, terminating=everyone)]
     backends.sort(key=lambda pod: (pod["status"]["podIP"], pod["metadata"]["uid"]))
     room = CAPACITY
-    for pod in sorted(backends, key=lambda pod: not is_ready(pod)):
+    for pod in sorted(backends, key=lambda pod: not (everyone or is_ready(pod))):
         ports = [{key: value for key, value in port.items() if value != ""} for port in ports_of(service, pod)]
         if room and (ports or _is_headless(service)):
             subset = subsets.setdefault(repr(ports), {"ports": ports} if ports else {})

@@ -76,6 +76,10 @@ class Controller(ABC):
         except ApiError as error:
             self.log.debug("event %s is lost: %s", reason, error)
 
+    def peek(self, resource: str, namespace: str | None = None) -> list[Object]:
+        """A collection as it is stored, for reading only: copying every pod for every event would cost the most."""
+        return list(self.api.store.scan(resource, namespace))
+
     async def _follow(self, resource: str, source: Source) -> None:
         watch = self.api.watch(resource)
         try:

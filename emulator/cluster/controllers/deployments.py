@@ -92,7 +92,7 @@ class Deployments(Controller):
     def _of_replicaset(self, event: WatchEvent) -> set[Key]:
         keys = self._owners(event)
         if controller_of(event.object) is None and event.type != "DELETED":
-            candidates = self.api.list("deployments", event.object["metadata"]["namespace"]).items
+            candidates = self.peek("deployments", event.object["metadata"]["namespace"])
             keys |= {identity(each) for each in candidates if claim(each, (event.object,)).adopt}
         return keys
 
@@ -145,7 +145,7 @@ class Deployments(Controller):
 
     def _has_pods(self, olds: Sequence[Object]) -> bool:
         """Whether a pod of an old template is still there, be it that it ends."""
-        pods = self.api.list("pods", olds[0]["metadata"]["namespace"]).items if olds else []
+        pods = self.peek("pods", olds[0]["metadata"]["namespace"]) if olds else []
         return any(not is_terminal(pod) and is_controlled_by(pod, old) for old in olds for pod in pods)
 
     def _revised(self, deployment: Object, sets: Sequence[Object]) -> tuple[Object, Object | None, list[Object]]:

@@ -53,7 +53,7 @@ class Endpoints(Controller):
             return None
         if not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
             return None
-        pods = [pod for pod in self.api.list("pods", namespace).items if _finds(service, pod)]
+        pods = [pod for pod in self.peek("pods", namespace) if _finds(service, pod)]
         self._write_endpoints(key, endpoints(service, pods))
         self._write_slices(service, pods)
         return None
@@ -64,7 +64,7 @@ class Endpoints(Controller):
         before = self._found.pop(uid, frozenset())
         if event.type == "DELETED":
             return before
-        services = self.api.list("services", pod["metadata"]["namespace"]).items
+        services = self.peek("services", pod["metadata"]["namespace"])
         self._found[uid] = frozenset(identity(service) for service in services if _finds(service, pod))
         return before | self._found[uid]
 

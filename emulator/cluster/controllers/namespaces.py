@@ -76,10 +76,10 @@ class Namespaces(Controller):
         """Delete everything; what is still there afterwards, by resource."""
         remaining = {}
         for resource in _HOLDS:
-            for each in self.api.list(resource, namespace).items:
+            for each in self.peek(resource, namespace):
                 if "deletionTimestamp" not in each["metadata"]:
                     self.api.delete(resource, each["metadata"]["name"], namespace, propagation="Background")
-            left = self.api.list(resource, namespace).items
+            left = self.peek(resource, namespace)
             if left:
                 remaining[resource] = left
         return remaining

@@ -52,7 +52,7 @@ class ReplicaSets(Controller):
             if error.code == 404:
                 return None
             raise
-        everything = self.api.list("pods", namespace).items
+        everything = self.peek("pods", namespace)
         pods = self._claimed(replicaset, everything)
         failure: ApiError | None = None
         if "deletionTimestamp" not in replicaset["metadata"]:
@@ -60,7 +60,7 @@ class ReplicaSets(Controller):
             failure = self._carry_out(replicaset, todo)
             if todo != Plan():
                 # The status counts what is there now: a count of pods just deleted would look like available ones.
-                pods = [pod for pod in self.api.list("pods", namespace).items if is_controlled_by(pod, replicaset)]
+                pods = [pod for pod in self.peek("pods", namespace) if is_controlled_by(pod, replicaset)]
         return self._report(replicaset, pods, failure)
 
     def _of_pod(self, event: WatchEvent) -> Iterable[Key]:
@@ -68,7 +68,7 @@ class ReplicaSets(Controller):
         self._time(pod, gone=event.type == "DELETED")
         keys = self._owners(event)
         if controller_of(pod) is None and event.type != "DELETED":
-            candidates = self.api.list("replicasets", pod["metadata"]["namespace"]).items
+            candidates = self.peek("replicasets", pod["metadata"]["namespace"])
             keys |= {identity(each) for each in candidates if match_labels(each["spec"]["selector"], labels_of(pod))}
         return keys
 
@@ -110,7 +110,7 @@ class ReplicaSets(Controller):
         owner = controller_of(replicaset)
         siblings = [replicaset]
         if owner is not None:
-            sets = self.api.list("replicasets", replicaset["metadata"]["namespace"]).items
+            sets = self.peek("replicasets", replicaset["metadata"]["namespace"])
             siblings = [each for each in sets if (controller_of(each) or {}).get("uid") == owner["uid"]]
         return [pod for pod in everything if any(is_controlled_by(pod, each) for each in siblings)]
 

@@ -54,16 +54,15 @@ def fenceposts(deployment: Object) -> Fenceposts:
 
 def initial_size(deployment: Object, olds: Iterable[Object]) -> int:
     """The size at which the ReplicaSet of a new template is created."""
-    return _grown(deployment, 0, sum(map(_size, olds)))
+    return _grown(deployment, 0, sum(map(_pods, olds)))
 
 
 def rolling_step(deployment: Object, new: Object, olds: Sequence[Object]) -> Sizes:
     """One step of a rolling update: the new ReplicaSet grows as far as maxSurge lets it, else old ones shrink."""
     wanted = _wanted(deployment)
-    old_sizes = sum(map(_size, olds))
     size = min(_size(new), wanted)
     if _size(new) < wanted:
-        size = _grown(deployment, _size(new), _size(new) + old_sizes)
+        size = _grown(deployment, _size(new), sum(map(_pods, (new, *olds))))
     if size != _size(new):
         return {_name(new): size}
     return _shrunk(deployment, new, olds)
@@ -189,6 +188,14 @@ def _wanted(deployment: Object) -> int:
 
 def _size(replicaset: Object) -> int:
     return int(replicaset["spec"].get("replicas", 1))
+
+
+def _pods(replicaset: Object) -> int:
+    """The pods to reckon with: a ReplicaSet whose size was just lowered still has more than that.
+
+    Kubernetes reckons with the size alone, so that there a pod too many may exist for a moment.
+    """
+    return max(_size(replicaset), int((replicaset.get("status") or {}).get("replicas", 0)))
 
 
 def _available(replicaset: Object) -> int:

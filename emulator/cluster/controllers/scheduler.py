@@ -46,9 +46,9 @@ class Scheduler(Controller):
             raise
         if not _is_waiting(pod):
             return None
-        nodes = self.api.list("nodes").items
+        nodes = self.peek("nodes")
         there = defaultdict(list)
-        for other in self.api.list("pods").items if nodes else ():
+        for other in self.peek("pods") if nodes else ():
             there[other["spec"].get("nodeName", "")].append(other)
         refusals = {node["metadata"]["name"]: refusal(pod, node, there[node["metadata"]["name"]]) for node in nodes}
         feasible = [node for node, problem in refusals.items() if problem is None]
