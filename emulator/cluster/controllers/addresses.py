@@ -70,7 +70,7 @@ def endpoints(service: Object, pods: Iterable[Object]) -> Object:
         if room and (ports or _is_headless(service)):
             subset = subsets.setdefault(repr(ports), {"ports": ports} if ports else {})
             ready = everyone or is_ready(pod)
-            subset.setdefault("addresses" if ready else "notReadyAddresses", []).append(_address(service, pod))
+            subset.setdefault("addresses" if ready else "notReadyAddresses", []).append(_address(pod))
             room -= 1
     labels = {**labels_of(service), "endpoints.kubernetes.io/managed-by": "endpoint-controller"}
     if _is_headless(service):
@@ -191,19 +191,17 @@ def _endpoint(service: Object, pod: Object) -> Object:
     going = "deletionTimestamp" in pod["metadata"]
     everyone = bool(service["spec"].get("publishNotReadyAddresses"))
     serving = everyone or is_ready(pod)
-    address = _address(service, pod)
+    address = _address(pod)
     conditions = {"ready": serving and (everyone or not going), "serving": serving, "terminating": going}
     return {"addresses": [address.pop("ip")], "conditions": conditions, **address}
 
 
-def _address(service: Object, pod: Object) -> Object:
+def _address(pod: Object) -> Object:
     metadata, spec = pod["metadata"], pod["spec"]
     target = {"kind": "Pod", "namespace": metadata["namespace"], "name": metadata["name"], "uid": metadata["uid"]}
     address: Object = {"ip": pod["status"]["podIP"], "targetRef": target}
     if spec.get("nodeName"):
         address["nodeName"] = spec["nodeName"]
-    if spec.get("hostname") and spec.get("subdomain") == service["metadata"]["name"]:
-        address["hostname"] = spec["hostname"]
     return address
 
 

@@ -51,7 +51,7 @@ class Endpoints(Controller):
             if there is not None and labels_of(there).get("endpoints.kubernetes.io/managed-by"):
                 self.api.delete("endpoints", name, namespace)
             return None
-        if not service["spec"].get("selector") or service["spec"].get("type") == "ExternalName":
+        if not service["spec"].get("selector"):
             return None
         pods = [pod for pod in self.peek("pods", namespace) if _finds(service, pod)]
         self._write_endpoints(key, endpoints(service, pods))

@@ -1,6 +1,6 @@
 """Which nodes a pod could run on, and in the scheduler's words why not on the others.
 
-Source: the filter plugins of kubernetes/pkg/scheduler/framework/plugins (nodeunschedulable, nodename, tainttoleration,
+Source: the filter plugins of kubernetes/pkg/scheduler/framework/plugins (nodeunschedulable, tainttoleration,
 nodeaffinity, noderesources) and framework/types.go (FitError); the texts as a 1.36 cluster prints them.
 """
 
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from emulator.cluster.objects import Object
-from emulator.cluster.selectors import match_labels
+from emulator.cluster.validation.quantity import parse
 
+from .owners import labels_of
 from .podstates import is_terminal
-from .quantities import quantity
 
 __all__ = ["Refusal", "explain", "refusal", "requests"]
 
@@ -32,7 +32,7 @@ class Refusal:
 
 def refusal(pod: Object, node: Object, others: Iterable[Object]) -> Refusal | None:
     """Why `node`, on which the pods `others` are, does not take `pod`; None if it does."""
-    for problem in (_unschedulable(pod, node), _taint(pod, node), _affinity(pod, node)):
+    for problem in (_unschedulable(pod, node), _taint(pod, node), _selector(pod, node)):
         if problem is not None:
             return Refusal((problem,))
     return _resources(pod, node, others)
@@ -54,29 +54,20 @@ def explain(refusals: Sequence[Refusal]) -> str:
     return f"{head} {_listed(reasons)}. no new claims to deallocate, preemption: {head} {_listed(victims)}."
 
 
-def requests(pod: Object) -> dict[str, Fraction]:
-    """What a pod needs of each resource: its containers together, or its largest init container, and its overhead.
-
-    Init containers that keep running (restartPolicy Always) count with the containers and with every later one.
-    """
+def requests(pod: Object) -> Amounts:
+    """What a pod needs of each resource: its containers together, or its largest init container."""
     spec = pod["spec"]
-    running: Amounts = {}
-    peak: Amounts = {}
-    for container in spec.get("initContainers") or ():
-        asked = _sum(running, _requested(container))
-        peak = _larger(peak, asked)
-        if container.get("restartPolicy") == "Always":
-            running = asked
+    together: Amounts = {}
     for container in spec.get("containers") or ():
-        running = _sum(running, _requested(container))
-    overhead = {resource: quantity(text) for resource, text in (spec.get("overhead") or {}).items()}
-    return _sum(_larger(peak, running), overhead)
+        for resource, amount in _requested(container).items():
+            together[resource] = together.get(resource, Fraction(0)) + amount
+    for container in spec.get("initContainers") or ():
+        for resource, amount in _requested(container).items():
+            together[resource] = max(together.get(resource, Fraction(0)), amount)
+    return together
 
 
 def _unschedulable(pod: Object, node: Object) -> str | None:
-    wanted = pod["spec"].get("nodeName")
-    if wanted and wanted != node["metadata"]["name"]:
-        return "node(s) didn't match the requested node name"
     cordon = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
     if node["spec"].get("unschedulable") and not _tolerates(pod, cordon):
         return "node(s) were unschedulable"
@@ -112,52 +103,31 @@ def _is_ready(node: Object) -> bool:
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
-def _affinity(pod: Object, node: Object) -> str | None:
-    labels = node["metadata"].get("labels") or {}
-    selector = pod["spec"].get("nodeSelector") or {}
-    affinity = (pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}
-    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
-    fits = required is None or any(_term(term, node, labels) for term in required.get("nodeSelectorTerms") or ())
-    if fits and selector.items() <= labels.items():
+def _selector(pod: Object, node: Object) -> str | None:
+    if (pod["spec"].get("nodeSelector") or {}).items() <= labels_of(node).items():
         return None
     return "node(s) didn't match Pod's node affinity/selector"
-
-
-def _term(term: Object, node: Object, labels: Mapping[str, str]) -> bool:
-    fields = {"metadata.name": node["metadata"]["name"]}
-    expressions, named = term.get("matchExpressions") or (), term.get("matchFields") or ()
-    if not expressions and not named:
-        return False
-    return match_labels({"matchExpressions": expressions}, labels) and match_labels({"matchExpressions": named}, fields)
 
 
 def _resources(pod: Object, node: Object, others: Iterable[Object]) -> Refusal | None:
     capacity = (node.get("status") or {}).get("allocatable") or {}
     there = [each for each in others if not is_terminal(each)]
     reasons, resolvable = [], True
-    if "pods" in capacity and len(there) + 1 > quantity(capacity["pods"]):
+    if "pods" in capacity and len(there) + 1 > parse(capacity["pods"]):
         reasons.append("Too many pods")
     wanted = {resource: amount for resource, amount in requests(pod).items() if amount}
     used = [requests(each) for each in there] if wanted else []
     for resource, amount in wanted.items():
-        most = quantity(capacity.get(resource, "0"))
+        most = parse(capacity.get(resource, "0"))
         if amount + sum(each.get(resource, Fraction(0)) for each in used) > most:
             reasons.append(f"Insufficient {resource}")
             resolvable = resolvable and amount <= most
     return Refusal(tuple(reasons), resolvable) if reasons else None
 
 
-def _requested(container: Object) -> dict[str, Fraction]:
+def _requested(container: Object) -> Amounts:
     resources = container.get("resources") or {}
-    return {name: quantity(text) for name, text in (resources.get("requests") or {}).items()}
-
-
-def _sum(one: Amounts, other: Amounts) -> Amounts:
-    return {each: one.get(each, Fraction(0)) + other.get(each, Fraction(0)) for each in one.keys() | other.keys()}
-
-
-def _larger(one: Amounts, other: Amounts) -> Amounts:
-    return {each: max(one.get(each, Fraction(0)), other.get(each, Fraction(0))) for each in one.keys() | other.keys()}
+    return {name: parse(text) for name, text in (resources.get("requests") or {}).items()}
 
 
 def _listed(counted: Mapping[str, int]) -> str:

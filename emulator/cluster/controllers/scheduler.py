@@ -107,7 +107,6 @@ def _is_waiting(pod: Object) -> bool:
     spec = pod["spec"]
     return (
         not spec.get("nodeName")
-        and not spec.get("schedulingGates")
         and spec.get("schedulerName", "default-scheduler") == "default-scheduler"
         and "deletionTimestamp" not in pod["metadata"]
         and (pod.get("status") or {}).get("phase") not in ("Succeeded", "Failed")
