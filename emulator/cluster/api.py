@@ -16,7 +16,7 @@ from emulator.cluster.objects import Object, clone, identity, metadata
 from emulator.cluster.patches import apply_json_patch, apply_merge_patch, apply_strategic_patch
 from emulator.cluster.patches.json_patch import PatchError
 from emulator.cluster.resources import RESOURCES, ResourceType
-from emulator.cluster.schema import find_struct
+from emulator.cluster.schema import struct
 from emulator.cluster.selectors import matcher
 from emulator.cluster.store import Store
 from emulator.cluster.validation import decode, set_defaults, validate, validate_update
@@ -85,18 +85,15 @@ class Api:
 
     # Writing
 
-    def create(
-        self, resource: str, obj: Object, namespace: str | None = None, *, dry_run: bool = False
-    ) -> Object:
+    def create(self, resource: str, obj: Object, namespace: str | None = None, *, dry_run: bool = False) -> Object:
         """Create an object; its name may come from metadata.generateName."""
         kind = self._resource(resource)
         obj = self._taken(kind, obj, namespace)
-        causes = decode(kind, obj)
+        decode(kind, obj)
         set_defaults(kind, obj)
         admit_create(self.store, kind, obj)
         strategies.prepare_for_create(kind, obj)
-        causes += validate(self.store, kind, obj)
-        _refuse(kind, obj, causes)
+        _refuse(kind, obj, validate(kind, obj))
         validate_create(self.store, kind, obj)
         namespace, name = identity(obj)
         if self.store.get(resource, namespace, name) is not None:
@@ -106,9 +103,7 @@ class Api:
             obj["metadata"]["resourceVersion"] = str(self.store.revision)
         return obj
 
-    def update(
-        self, resource: str, obj: Object, *, subresource: str | None = None, dry_run: bool = False
-    ) -> Object:
+    def update(self, resource: str, obj: Object, *, subresource: str | None = None, dry_run: bool = False) -> Object:
         """Replace an object, or one of its subresources: status, scale, binding, finalize.
 
         With a resourceVersion in the metadata the replace is refused (409) unless it is the present one.
@@ -139,7 +134,7 @@ class Api:
             elif kind == "merge":
                 after = apply_merge_patch(before, patch)
             else:
-                after = apply_strategic_patch(before, patch, find_struct(before["kind"]))
+                after = apply_strategic_patch(before, patch, struct(before["kind"]))
         except PatchError as error:
             raise _patch_failed(resource_type, name, error) from None
         if not isinstance(after, dict):
@@ -234,10 +229,9 @@ class Api:
         self, kind: ResourceType, existing: Object, sent: Object, subresource: str | None, *, dry_run: bool
     ) -> Object:
         _check_identity(kind, existing, sent)
-        causes: list[errors.FieldError] = []
         if subresource in (None, "status"):
             obj = self._taken(kind, sent, existing["metadata"].get("namespace"))
-            causes += decode(kind, obj)
+            decode(kind, obj)
             set_defaults(kind, obj)
         else:
             obj = subresources.replace(kind, existing, sent, subresource)
@@ -245,8 +239,7 @@ class Api:
             strategies.prepare_for_status(kind, obj, existing)
         elif subresource in (None, "scale"):
             strategies.prepare_for_update(kind, obj, existing)
-        causes += validate_update(self.store, kind, obj, existing, subresource or "")
-        _refuse(kind, obj, causes)
+        _refuse(kind, obj, validate_update(kind, obj, existing, subresource or ""))
         validate_update_admission(self.store, kind, obj, existing, subresource or "")
         obj["metadata"]["resourceVersion"] = existing["metadata"]["resourceVersion"]
         removed = deletion.finished(existing, obj)
@@ -281,9 +274,7 @@ def _check_identity(kind: ResourceType, existing: Object, sent: Object) -> None:
 
 def _refuse(kind: ResourceType, obj: Object, causes: list[errors.FieldError]) -> None:
     if causes:
-        raise errors.invalid(
-            kind, str(metadata(obj).get("name") or metadata(obj).get("generateName", "")), causes
-        )
+        raise errors.invalid(kind, str(metadata(obj).get("name") or metadata(obj).get("generateName", "")), causes)
 
 
 def _revision(text: str) -> int:

@@ -133,9 +133,7 @@ def gone(message: str) -> ApiError:
 def method_not_allowed(resource: ResourceType | None = None, action: str = "") -> ApiError:
     """405: the resource does not have this verb."""
     if resource is None:
-        return _failure(
-            405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {}
-        )
+        return _failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
     message = f"{action} is not supported on resources of kind {quote(resource.qualified)}"
     return _failure(405, "MethodNotAllowed", message, {"group": resource.group, "kind": resource.plural})
 
@@ -214,9 +212,7 @@ def invalid_value(field: str, value: Any, detail: str) -> FieldError:
 def not_supported(field: str, value: Any, supported: Iterable[str]) -> FieldError:
     """A value outside an enumeration; `supported` in the order to print."""
     detail = "supported values: " + ", ".join(quote(item) for item in supported)
-    return FieldError(
-        "FieldValueNotSupported", field, _with_detail(f"Unsupported value: {_show(value)}", detail)
-    )
+    return FieldError("FieldValueNotSupported", field, _with_detail(f"Unsupported value: {_show(value)}", detail))
 
 
 def forbidden_field(field: str, detail: str = UNMODELLED) -> FieldError:

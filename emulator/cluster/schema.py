@@ -1,22 +1,24 @@
 """Kinds as data: what fields an object has, their types, defaults and constraints, read from `schemas/*.yaml`.
 
-A schema file holds Go struct types by name. A field is `name: TYPE` or `name: {type: TYPE, …}` with
+A schema file holds Go structs by name. A field is `name: TYPE` or `name: {type: TYPE, …}` with
 
-    type       string, bool, int32, int64, quantity, intOrString, time, microTime, bytes, any, a struct's name,
-               []TYPE or map[string]TYPE
+    type       string, bool, int32, int64, quantity, intOrString, time, microTime, bytes, a struct's name, []TYPE or
+               map[string]TYPE; a star before a scalar means that its zero value differs from its absence
     default    the value when the field is absent
     required   true: must be there and not empty
-    enum       the values allowed
-    only       the values modelled; any other is refused by name
-    format     a named check of `checks.py`
-    key        this list is merged by that field of its items (patchMergeKey)
-    merge      true: this list of scalars is merged as a set (patchStrategy)
-    retain     true: a patch may say which keys to keep (patchStrategy retainKeys)
-    immutable  true: may not change once set
-    unless     (with `required`) not where this context flag is set
+    unless     a flag of the validation under which it is not required after all
+    enum       the values Kubernetes allows, in the order its message lists them
+    only       the values the emulator models; any other is refused by name
+    format     a check of `validation/checks.py`
+    always     true: the format is checked for the zero value too
+    key        this list merges by that field of its items (patchMergeKey)
+    merge      true: this list of scalars merges as a set (patchStrategy merge)
+    retain     true: a patch may say which keys stay (patchStrategy retainKeys)
+    immutable  true: may not change
+    keep       true: the zero value is written out (Go: no omitempty)
 
-The order of the fields is the order in which the API server reports violations. A `Kind` field list ends what is
-modelled: every other field is refused.
+`unmodelled` lists the fields of Kubernetes that are refused by name unless they are empty; any further field is
+refused too. The order of the fields is the order in which the API server reports violations.
 """
 
 from __future__ import annotations
@@ -30,46 +32,57 @@ from typing import Any
 __all__ = ["Field", "Struct", "struct"]
 
 _FOLDER = Path(__file__).parent / "schemas"
-_SCALARS = frozenset(
-    {"string", "bool", "int32", "int64", "quantity", "intOrString", "time", "microTime", "bytes", "any"}
-)
+_SCALARS = frozenset({"string", "bool", "int32", "int64", "quantity", "intOrString", "time", "microTime", "bytes"})
 
 
 @dataclass(frozen=True)
 class Field:
-    """One field of a struct. `shape` is scalar, struct, list or map; `type` names the scalar or the struct in it."""
+    """One field of a struct. `shape` is scalar, struct, list or map; `type` names the scalar or struct in it."""
 
     name: str
     shape: str
     type: str
+    pointer: bool = False
     default: Any = None
     required: bool = False
+    unless: str = ""
     enum: tuple[str, ...] = ()
     only: tuple[Any, ...] | None = None
     format: str = ""
+    always: bool = False
     key: str = ""
     merge: bool = False
     retain: bool = False
     immutable: bool = False
-    unless: str = ""
+    keep: bool = False
 
-    @property
+    @functools.cached_property
     def struct(self) -> Struct | None:
         """The struct of the value, or of the items of the list or map; None for scalars."""
         return None if self.type in _SCALARS else struct(self.type)
 
+    @property
+    def go_type(self) -> str:
+        """The Go type as encoding/json names it in a message."""
+        names = {"quantity": "resource.Quantity", "intOrString": "intstr.IntOrString", "time": "v1.Time"}
+        inner = names.get(self.type, self.type if self.type in _SCALARS else f"v1.{self.type}")
+        return {"list": "[]", "map": "map[string]"}.get(self.shape, "") + inner
+
 
 @dataclass(frozen=True)
 class Struct:
-    """A Go struct: its fields in the order of validation."""
+    """A Go struct: its fields in the order of validation, and the names of those that are not modelled."""
 
     name: str
     fields: Mapping[str, Field]
+    unmodelled: frozenset[str]
 
 
 def _field(name: str, declared: Any) -> Field:
     options: dict[str, Any] = {"type": declared} if isinstance(declared, str) else dict(declared)
     kind: str = options.pop("type")
+    options["pointer"] = kind.startswith("*")
+    kind = kind.removeprefix("*")
     shape = "scalar"
     if kind.startswith("[]"):
         shape, kind = "list", kind[2:]
@@ -86,23 +99,19 @@ def _field(name: str, declared: Any) -> Field:
 
 
 @functools.cache
-def _file_of_types() -> dict[str, dict[str, Any]]:
+def _declared() -> dict[str, dict[str, Any]]:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     types: dict[str, dict[str, Any]] = {}
     for path in sorted(_FOLDER.glob("*.yaml")):
-        types.update(yaml.load(path.read_text(), Loader=loader))  # noqa: S506  (a safe loader)
+        types.update(yaml.load(path.read_text(), Loader=loader))  # noqa: S506  (both loaders are safe)
     return types
 
 
 @functools.cache
 def struct(name: str) -> Struct:
     """A struct by its Go name. Raises KeyError when no schema file has it."""
-    declared = _file_of_types()[name]
-    return Struct(name, {field: _field(field, options) for field, options in declared.items()})
-
-
-def find_struct(name: str) -> Struct | None:
-    """A struct by its Go name, or None when no schema file has it."""
-    return struct(name) if name in _file_of_types() else None
+    declared = dict(_declared()[name])
+    unmodelled = frozenset(declared.pop("unmodelled", ()))
+    return Struct(name, {field: _field(field, options) for field, options in declared.items()}, unmodelled)

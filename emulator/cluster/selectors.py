@@ -62,9 +62,7 @@ def parse_labels(selector: str) -> tuple[Requirement, ...]:
     while position < len(text):
         found = _REQUIREMENT.match(text, position)
         if found is None or found.end() == position:
-            raise bad_request(
-                f"unable to parse requirement: found {quote(text[position:])}, expected: label selector"
-            )
+            raise bad_request(f"unable to parse requirement: found {quote(text[position:])}, expected: label selector")
         position = found.end()
         requirements.append(_requirement(found))
     return tuple(requirements)

@@ -62,9 +62,7 @@ class Store:
         for watch in tuple(self._watches.get(resource, ())):
             watch.offer(change)
 
-    def watch(
-        self, resource: str, namespace: str | None, matches: Matcher | None, since: int | None
-    ) -> Watch:
+    def watch(self, resource: str, namespace: str | None, matches: Matcher | None, since: int | None) -> Watch:
         """Watch a collection: from a revision, or (None) from its present state told as ADDED.
 
         Raises ApiError (410 Expired) when the history no longer reaches back to `since`.

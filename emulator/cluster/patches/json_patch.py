@@ -20,9 +20,7 @@ class PatchError(Exception):
 def apply_json_patch(document: Any, patch: Any) -> Any:
     """The document with every operation applied in turn; the document itself is left alone. Raises PatchError."""
     if not isinstance(patch, list):
-        raise PatchError(
-            "json: cannot unmarshal object into Go value of type jsonpatch.Patch", malformed=True
-        )
+        raise PatchError("json: cannot unmarshal object into Go value of type jsonpatch.Patch", malformed=True)
     box = {"": clone(document)}
     for operation in patch:
         if not isinstance(operation, dict):

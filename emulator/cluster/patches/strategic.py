@@ -70,9 +70,7 @@ def _retain_keys(original: Object, patch: Object) -> None:
         raise PatchError("invalid patch format of retainKeys", malformed=True)
     strays = [key for key in patch if key not in kept and patch[key] is not None and not key.startswith("$")]
     if strays:
-        raise PatchError(
-            "patch doesn't match original when fields are not in retainKeys list", malformed=True
-        )
+        raise PatchError("patch doesn't match original when fields are not in retainKeys list", malformed=True)
     for key in [key for key in original if key not in kept]:
         del original[key]
 
@@ -185,9 +183,7 @@ def _without_directives(value: Any) -> Any:
         return {
             key: _without_directives(item)
             for key, item in value.items()
-            if item is not None
-            and key not in (_DIRECTIVE, _RETAIN)
-            and not key.startswith((_ORDER, _DELETE_FROM))
+            if item is not None and key not in (_DIRECTIVE, _RETAIN) and not key.startswith((_ORDER, _DELETE_FROM))
         }
     if isinstance(value, list):
         return [
