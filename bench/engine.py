@@ -1,6 +1,6 @@
 """The engine against one that stats every entry and builds the tree first, on a tree of 100,000 files.
 
-Both run as processes and are asked over HTTP; the requests alternate, so that both see the same machine. The time is that
+Both run as processes and are asked over HTTP in turn, so that both see the same machine. The time is that
 of one GET /tree with its body read to the end, the memory the peak resident set of the server process.
 """
 
@@ -109,7 +109,7 @@ def run() -> None:
     print(f"{'stat all, build, encode':24}{naive['seconds']:>10.3f}{naive['mib']:>10.1f}")
     print(f"{'engine':24}{engine['seconds']:>10.3f}{engine['mib']:>10.1f}")
     ratios = naive["seconds"] / engine["seconds"], naive["mib"] / engine["mib"]
-    print(f"{'ratio':24}{ratios[0]:>9.1f}×{ratios[1]:>9.1f}×")
+    print(f"{'ratio':24}{ratios[0]:>9.1f}x{ratios[1]:>9.1f}x")
 
 
 if __name__ == "__main__":
