@@ -10,11 +10,12 @@ Source: containerd pkg/archive/tar.go (`applyNaive`, `createTarFile`), tar_opts_
 from __future__ import annotations
 
 import errno
+import stat
 from collections.abc import Iterable, Sequence
 
 from emulator.node.containerd.errors import go_quote, go_syscall_text
 from emulator.node.containerd.tar import TarEntry, bounded
-from emulator.node.containerd.tree import Kind, Node, PathError, clean, join, root_path
+from emulator.node.containerd.tree import Kind, Node, PathError, TooManyLinksError, clean, join, root_path
 
 __all__ = ["LayerError", "apply_layer"]
 
@@ -86,6 +87,8 @@ class _Application:
             self._whiteout(entry, parent, parent_path, base)
             return False
         existing = parent.children.get(base)
+        if existing is None or entry.type != "5":
+            parent.mtime = None  # the time of the directory is when it was changed last
         if existing is not None and not (existing.is_directory and entry.type == "5"):
             del parent.children[base]
             self._parents.clear()
@@ -95,20 +98,22 @@ class _Application:
         self._unpacked.add(path)
         return True
 
-    def _resolve(self, path: str, context: str) -> str:
+    def _resolve(self, path: str, context: str, root: Node | None = None) -> str:
         try:
-            return root_path(self._root, path)
+            return root_path(root or self._root, path)
+        except TooManyLinksError as error:
+            raise LayerError(f"{context}{error}") from None
         except PathError as error:
-            if error.number == errno.ELOOP:
-                raise LayerError(f"{context}too many links") from None
-            where = join(self._at, error.path)
-            raise LayerError(f"{context}lstat {where}: {go_syscall_text(error.number)}") from None
+            raise LayerError(f"{context}{self._lstat_failed(error)}") from None
+
+    def _lstat_failed(self, error: PathError) -> str:
+        return f"lstat {join(self._at, error.path)}: {go_syscall_text(error.number)}"
 
     def _lstat(self, path: str) -> Node | None:
         try:
             return self._root.lookup(path)
         except PathError as error:
-            raise LayerError(f"lstat {self._at}{path}: {go_syscall_text(error.number)}") from None
+            raise LayerError(self._lstat_failed(error)) from None
 
     def _make_parent(self, path: str) -> Node:
         """The directory at a resolved path, made with its own parents where it is missing."""
@@ -120,26 +125,27 @@ class _Application:
             at = f"{at}/{name}"
             child = node.children.get(name)
             if child is None:
-                child = self._implied_directory(at)
+                child = self._implied_directory(node, at)
                 node.children[name] = child
+                node.mtime = None
             elif not child.is_directory:
                 raise LayerError(f"mkparent {self._at}{at}: not a directory")
             node = child
         return node
 
-    def _implied_directory(self, path: str) -> Node:
+    def _implied_directory(self, parent: Node, path: str) -> Node:
         """A directory no entry made: like the one below it, where a lower layer has one."""
         for layer in self._below:
             try:
-                found = layer.lookup(root_path(layer, path))
+                found = layer.lookup(self._resolve(path, "", layer))
             except PathError as error:
-                raise LayerError(f"lstat {self._at}{path}: {go_syscall_text(error.number)}") from None
+                raise LayerError(self._lstat_failed(error)) from None
             if found is None:
                 continue
             if not found.is_directory:
                 break
             return Node("directory", found.mode, found.uid, found.gid, found.mtime, found.atime, dict(found.xattrs))
-        return Node("directory", 0o755)
+        return Node("directory", 0o755, gid=parent.gid if parent.mode & stat.S_ISGID else 0)
 
     def _whiteout(self, entry: TarEntry, parent: Node, parent_path: str, base: str) -> None:
         context = f"failed to convert whiteout file {go_quote(entry.name)}: "
@@ -154,13 +160,15 @@ class _Application:
         if hidden in ("", ".", ".."):
             raise LayerError(f"invalid whiteout name: {base}: invalid archive")
         if not self._below:
-            parent.children.pop(hidden, None)
+            if parent.children.pop(hidden, None) is not None:
+                parent.mtime = None
         elif hidden in parent.children:
             raise LayerError(f"{context}file exists")
         else:
             node = Node("character", 0)
             _set_owner(node, entry)
             parent.children[hidden] = node
+            parent.mtime = None
 
     def _remove_unmentioned(self, directory: Node, path: str) -> None:
         pending = [(directory, path)]
@@ -170,6 +178,7 @@ class _Application:
                 child_path = join(at, name)
                 if child_path not in self._unpacked:
                     del node.children[name]
+                    node.mtime = None
                 elif child.is_directory:
                     pending.append((child, child_path))
 
@@ -207,12 +216,15 @@ class _Application:
             directory = "/"
         # A last component of "..", "." or nothing names a directory, which cannot be linked to.
         target_path = join(self._resolve(directory, ""), base)
-        target = self._lstat(target_path)
-        if target is None:
-            raise LayerError(f"link {join(self._at, target_path)} {where}: no such file or directory")
-        if target.is_directory:
-            raise LayerError(f"link {join(self._at, target_path)} {where}: operation not permitted")
-        return target
+        number = errno.ENOENT
+        try:
+            target = self._root.lookup(target_path)
+        except PathError as error:
+            target, number = None, error.number
+        if target is not None and not target.is_directory:
+            return target
+        reason = go_syscall_text(number if target is None else errno.EPERM)
+        raise LayerError(f"link {join(self._at, target_path)} {where}: {reason}")
 
 
 def _checked_target(target: str, where: str) -> str:

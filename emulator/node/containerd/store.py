@@ -37,14 +37,14 @@ _IMAGE_VOLUMES = "/run/containerd/io.containerd.grpc.v1.cri/image-volumes"
 class Mount:
     """An image volume ready to be bound read-only.
 
-    `directory` is what to bind. `source` and `subpath` say the same apart: the whole snapshot, and the resolved path
-    within it ("" for all of it). `empty` says that the image has no layers: a real node then shows a plain bind of an
-    empty snapshot directory instead of an overlay.
+    `source` is the directory to bind. `snapshot` and `subpath` say where it is: the directory with the whole image,
+    and the path within it with links resolved ("" for all of it). `empty` says that the image has no layers: a real
+    node then shows a plain bind of an empty snapshot directory instead of an overlay.
     """
 
     source: Path
+    snapshot: Path
     subpath: str
-    directory: Path
     empty: bool
 
 
@@ -69,6 +69,7 @@ class ImageStore:
         self._snapshots = Snapshots(root, self._content, profile, privileged=privileged, devices=devices)
         self._catalog = Catalog(self._content, profile, self._matcher)
         self._locks = KeyedLocks()
+        self._made_up_id = secrets.token_hex(32)
 
     async def pull(self, reference: str, credential: Credential | None = None) -> ImageStatus:
         """Pull an image and unpack it; what is present already is not fetched or unpacked again.
@@ -126,15 +127,15 @@ class ImageStore:
         """Make an image ready to be mounted as a volume.
 
         The kubelet passes the id of the image it pulled as `reference`. `sandbox_id` and `container_id` are the pod's
-        and the container's, which errors tell; without them, new ones are made up.
+        and the container's, which errors tell; without them, they tell those of a made-up pod.
 
         Raises:
             CriError: "failed to mount image volume: …".
         """
         if not self.profile.image_volumes:
-            raise CriError.unknown(self._say("volumes-unsupported", container=container_id or secrets.token_hex(32)))
+            raise CriError.unknown(self._say("volumes-unsupported", container=container_id or self._made_up_id))
         try:
-            return await self._mount(reference, subpath, identity, sandbox_id or secrets.token_hex(32))
+            return await self._mount(reference, subpath, identity, sandbox_id or self._made_up_id)
         except CriError as error:
             raise error.wrapped(self._say("volume")) from error
 
@@ -155,26 +156,18 @@ class ImageStore:
             except SubpathError as error:
                 context = self._say("volume-subpath", subpath=go_quote(subpath), target=place)
                 raise CriError.unknown(str(error)).wrapped(context) from error
-        source = await self._snapshots.snapshot(chain, identity)
-        directory = source.joinpath(*names)
-        if names and not self._reachable(source, names):
-            # A real node's root binds it all the same; here it is shown by itself.
-            directory = await self._snapshots.snapshot(chain, identity, "/".join(names))
-        return Mount(source, "/".join(names), directory, empty=not chain)
+        snapshot = await self._snapshots.snapshot(chain, identity)
+        source = snapshot.joinpath(*names)
+        if names and not _reachable(source):
+            # A real node's root binds it all the same; here it is unpacked by itself.
+            source = await self._snapshots.snapshot(chain, identity, "/".join(names))
+        return Mount(source, snapshot, "/".join(names), empty=not chain)
 
     def _subdirectory(self, chain: list[str], subpath: str, place: str) -> list[str]:
         names, node = resolve_subpath(self._snapshots.tree(chain), subpath)
         if not node.is_directory:
             raise SubpathError(self._say("volume-subpath-file", subpath=go_quote(subpath), target=place))
         return names
-
-    @staticmethod
-    def _reachable(source: Path, names: list[str]) -> bool:
-        """Whether the way to a directory can be walked by the user we are."""
-        try:
-            return source.joinpath(*names).is_dir()
-        except PermissionError:
-            return False
 
     async def rootfs(self, reference: str, identity: Identity) -> Path:
         """The directory of an image's root file system, to be laid under a container's own changes.
@@ -227,6 +220,14 @@ class ImageStore:
         await self._transport.close()
         self._catalog.clear()
         remove_tree(self._root)
+
+
+def _reachable(directory: Path) -> bool:
+    """Whether the user we are can walk to a directory."""
+    try:
+        return directory.is_dir()
+    except PermissionError:
+        return False
 
 
 def _lacks(root: Path, *, privileged: bool) -> Mapping[str, str]:

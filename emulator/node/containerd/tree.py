@@ -14,13 +14,21 @@ from typing import Literal
 
 from emulator.node.containerd.tar import Segment
 
-__all__ = ["Kind", "Node", "PathError", "clean", "join", "root_path"]
+__all__ = ["Kind", "Node", "PathError", "TooManyLinksError", "clean", "join", "root_path"]
 
 Kind = Literal["directory", "file", "symlink", "fifo", "character", "block"]
 
 _MOST_LINKS = 255
+_MOST_KERNEL_LINKS = 40
 _LONGEST_NAME = 255
 _LONGEST_PATH = 4095
+
+
+class TooManyLinksError(Exception):
+    """Links lead in circles; the text is continuity's."""
+
+    def __init__(self) -> None:
+        super().__init__("too many links")
 
 
 class PathError(Exception):
@@ -66,28 +74,44 @@ class Node:
         return self.kind == "character" and self.device == (0, 0)
 
     def lookup(self, path: str) -> Node | None:
-        """The node at a path below this directory, following no symbolic link; None when there is none.
+        """The node at a path below this directory as lstat finds it; None when there is none.
+
+        Links on the way are followed only within the directory: what lies beyond is not there.
 
         Raises:
-            PathError: a component is too long, or one before the last is not a directory.
+            PathError: a component is too long, one before the last is no directory, or links lead in circles.
         """
-        node = self
         if len(path) > _LONGEST_PATH:
             raise PathError(errno.ENAMETOOLONG, path)
-        for name in path.split("/"):
-            if not name:
+        way = [self]
+        pending = path.split("/")[::-1]
+        links = 0
+        while pending:
+            name = pending.pop()
+            if name in ("", "."):
+                continue
+            if not way[-1].is_directory:
+                raise PathError(errno.ENOTDIR, path)
+            if name == "..":
+                if len(way) == 1:
+                    return None
+                way.pop()
                 continue
             if len(name) > _LONGEST_NAME // 4 and len(name.encode("utf-8", "surrogateescape")) > _LONGEST_NAME:
                 raise PathError(errno.ENAMETOOLONG, path)
-            if not node.is_directory:
-                if node.kind == "symlink":
-                    return None  # resolved on the next round, see root_path
-                raise PathError(errno.ENOTDIR, path)
-            child = node.children.get(name)
+            child = way[-1].children.get(name)
             if child is None:
                 return None
-            node = child
-        return node
+            if child.kind != "symlink" or not pending:
+                way.append(child)
+                continue
+            links += 1
+            if links > _MOST_KERNEL_LINKS:
+                raise PathError(errno.ELOOP, path)
+            if child.target.startswith("/"):
+                return None
+            pending += child.target.split("/")[::-1]
+        return way[-1]
 
     def walk(self) -> Iterator[tuple[str, Node]]:
         """Every name below this directory with its node, parents first, in the order of their making."""
@@ -123,7 +147,8 @@ def root_path(root: Node, path: str) -> str:
     Source: containerd/continuity fs.RootPath.
 
     Raises:
-        PathError: too many links, or a component that is no directory.
+        PathError: a component is no directory, or too long.
+        TooManyLinksError: links lead in circles.
     """
     links = 0
     while True:
@@ -133,7 +158,7 @@ def root_path(root: Node, path: str) -> str:
             if not name:
                 continue
             if links > _MOST_LINKS:
-                raise PathError(errno.ELOOP, path)
+                raise TooManyLinksError
             here = join("/", current, name)
             node = root.lookup(here)
             if node is None or node.kind != "symlink":
