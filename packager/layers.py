@@ -11,6 +11,7 @@ import hashlib
 import os
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -144,6 +145,7 @@ def tree_layer(
     one half of the change and not the other, and PackagerError is raised.
     """
     with Tree(directory) as tree, LayerWriter(place, source_date_epoch(), jobs=jobs) as writer:
+        started = time.time_ns()
         before = tree.survey()
         done = 0
         for entry in tree.walk():
@@ -162,7 +164,7 @@ def tree_layer(
                 raise changed(entry.path, tree.path)
         after = tree.survey()
         if after.fingerprint != before.fingerprint:
-            raise PackagerError(f"{tree.path} changed while it was packed; pack again when nothing writes to it")
+            raise changed(tree.changed_since(started), tree.path)
         return replace(writer.finish(), warnings=before.warnings)
 
 

@@ -33,6 +33,7 @@ _SPECIAL = {
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # A node unpacks below a snapshot directory of some 100 bytes, and Linux takes paths of 4095 (PATH_MAX).
 _MAX_PATH = 3900
+_CLOCK_TICK = 20_000_000  # by so many ns file systems' clocks may be behind the system's
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,19 @@ class Tree:
             raise PackagerError(f"{self.path} is empty; there is nothing to pack")
         return Survey(entries, size, tuple(collisions.warnings), fingerprint.digest())
 
+    def changed_since(self, moment: int) -> bytes:
+        """The path of an entry that was changed after `moment` (ns since 1970); "" if none tells, as when one went.
+
+        A file rather than its directory.
+        """
+        found = b""
+        for entry in self.walk():
+            if entry.status.st_ctime_ns >= moment - _CLOCK_TICK:
+                if not stat.S_ISDIR(entry.status.st_mode):
+                    return entry.path
+                found = found or entry.path
+        return found
+
     def _refusal(self, entry: Entry) -> str:
         kind = stat.S_IFMT(entry.status.st_mode)
         if kind in _SPECIAL:
@@ -209,8 +223,9 @@ class Tree:
 
 
 def changed(path: bytes, tree: Path) -> PackagerError:
-    """The sentence for an entry that is not what it was a moment ago."""
-    return PackagerError(f"{show(path)} changed while {tree} was packed; pack again when nothing writes to it")
+    """The sentence for an entry that is not what it was a moment ago; for the tree if `path` is empty."""
+    what = f"{show(path)} changed while {tree}" if path else f"{tree} changed while it"
+    return PackagerError(f"{what} was packed; pack again when nothing writes to it")
 
 
 def show(path: bytes) -> str:

@@ -42,9 +42,9 @@ Node = File | Link | None  # None is a directory
 Tree = Mapping[str, Node]
 
 _letters = st.sampled_from("abAB.-_ ~é漢\u0301é")
-_names = st.one_of(
-    st.text(_letters, min_size=1, max_size=6), st.text("xyé", min_size=90, max_size=110)
-).filter(lambda name: name not in (".", "..") and not name.startswith(".wh.") and len(name.encode()) < 250)
+_names = st.one_of(st.text(_letters, min_size=1, max_size=6), st.text("xyé", min_size=90, max_size=110)).filter(
+    lambda name: name not in (".", "..") and not name.startswith(".wh.") and len(name.encode()) < 250
+)
 _files = st.builds(File, st.one_of(st.binary(max_size=40), st.integers(500, 1600).map(bytes)), st.booleans())
 _links = st.one_of(
     st.sampled_from(["a", "./a", "a/b", "nowhere", ".", "a/../b", "x" * 150]), st.text("é漢", min_size=1, max_size=40)
