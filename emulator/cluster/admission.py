@@ -19,14 +19,16 @@ def admit_create(store: Store, kind: ResourceType, obj: Object) -> None:
         _check_namespace(store, kind, obj)
 
 
-def validate_create(store: Store, kind: ResourceType, obj: Object) -> None:
-    """Validating admission of something new, itself valid already. Raises ApiError (403)."""
+def validate_create(store: Store, kind: ResourceType, obj: Object) -> tuple[str, ...]:
+    """Validating admission of something new, itself valid already: the warnings. Raises ApiError (403)."""
+    return ()
 
 
 def validate_update_admission(
     store: Store, kind: ResourceType, obj: Object, existing: Object, subresource: str
-) -> None:
-    """Validating admission of a change. Raises ApiError (403)."""
+) -> tuple[str, ...]:
+    """Validating admission of a change: the warnings. Raises ApiError (403)."""
+    return ()
 
 
 def _check_namespace(store: Store, kind: ResourceType, obj: Object) -> None:

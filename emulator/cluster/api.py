@@ -48,6 +48,7 @@ class Api:
     def __init__(self, *, history: int = 8192) -> None:
         self.kubelets: dict[str, Kubelet] = {}
         self.store = Store(history)
+        self._warnings: tuple[str, ...] = ()
         for name in _FIRST_NAMESPACES:
             self.create("namespaces", {"metadata": {"name": name}})
 
@@ -83,6 +84,25 @@ class Api:
         matches = matcher(self._resource(resource), label_selector, field_selector)
         return self.store.watch(resource, namespace, matches, None if since is None else _revision(since))
 
+    def exists(self, resource: str, name: str, namespace: str | None = None) -> bool:
+        """Whether an object of that name is there."""
+        home = (namespace or "default") if self._resource(resource).namespaced else ""
+        return self.store.get(resource, home, name) is not None
+
+    def get_subresource(self, resource: str, name: str, namespace: str | None, subresource: str) -> Object:
+        """One object as its subresource (status, scale) shows it."""
+        kind = self._resource(resource)
+        return subresources.view(kind, self._stored(kind, name, namespace), subresource)
+
+    def close_watches(self) -> None:
+        """End every watch."""
+        self.store.close_watches()
+
+    def take_warnings(self) -> tuple[str, ...]:
+        """The warnings of the last create or update, once."""
+        warnings, self._warnings = self._warnings, ()
+        return warnings
+
     # Writing
 
     def create(self, resource: str, obj: Object, namespace: str | None = None, *, dry_run: bool = False) -> Object:
@@ -94,7 +114,7 @@ class Api:
         admit_create(self.store, kind, obj)
         strategies.prepare_for_create(kind, obj)
         _refuse(kind, obj, validate(kind, obj))
-        validate_create(self.store, kind, obj)
+        self._warnings = validate_create(self.store, kind, obj)
         namespace, name = identity(obj)
         if self.store.get(resource, namespace, name) is not None:
             raise errors.already_exists(kind, name)
@@ -111,6 +131,9 @@ class Api:
         kind = self._resource(resource)
         meta = metadata(obj)
         existing = self._stored(kind, str(meta.get("name", "")), meta.get("namespace"))
+        if subresource is None and not kind.unconditional_update and not meta.get("resourceVersion"):
+            cause = errors.invalid_value("metadata.resourceVersion", 0, "must be specified for an update")
+            raise errors.invalid(kind, existing["metadata"]["name"], [cause])
         return self._replace(kind, existing, clone(obj), subresource, dry_run=dry_run)
 
     def patch(
@@ -240,7 +263,7 @@ class Api:
         elif subresource in (None, "scale"):
             strategies.prepare_for_update(kind, obj, existing)
         _refuse(kind, obj, validate_update(kind, obj, existing, subresource or ""))
-        validate_update_admission(self.store, kind, obj, existing, subresource or "")
+        self._warnings = validate_update_admission(self.store, kind, obj, existing, subresource or "")
         obj["metadata"]["resourceVersion"] = existing["metadata"]["resourceVersion"]
         removed = deletion.finished(existing, obj)
         if not dry_run and removed:

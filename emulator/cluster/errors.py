@@ -20,11 +20,13 @@ __all__ = [
     "bad_request",
     "conflict",
     "duplicate",
+    "failure",
     "forbidden",
     "forbidden_field",
     "gone",
     "internal_error",
     "invalid",
+    "invalid_options",
     "invalid_value",
     "method_not_allowed",
     "not_acceptable",
@@ -60,7 +62,8 @@ class ApiError(Exception):
         return str(self.status.get("reason", ""))
 
 
-def _failure(code: int, reason: str, message: str, details: Object | None = None) -> ApiError:
+def failure(code: int, reason: str, message: str, details: Object | None = None) -> ApiError:
+    """An error of any kind, for what has no constructor of its own."""
     status: Object = {
         "kind": "Status",
         "apiVersion": "v1",
@@ -88,71 +91,71 @@ def quote(text: str) -> str:
 def not_found(resource: ResourceType, name: str) -> ApiError:
     """404: no object of that name."""
     message = f"{resource.qualified} {quote(name)} not found"
-    return _failure(404, "NotFound", message, _details(resource, name))
+    return failure(404, "NotFound", message, _details(resource, name))
 
 
 def unknown_path() -> ApiError:
     """404 of a path that leads to no resource."""
-    return _failure(404, "NotFound", "the server could not find the requested resource", {})
+    return failure(404, "NotFound", "the server could not find the requested resource", {})
 
 
 def already_exists(resource: ResourceType, name: str) -> ApiError:
     """409: an object of that name is there."""
     message = f"{resource.qualified} {quote(name)} already exists"
-    return _failure(409, "AlreadyExists", message, _details(resource, name))
+    return failure(409, "AlreadyExists", message, _details(resource, name))
 
 
 def conflict(resource: ResourceType, name: str, detail: str = MODIFIED) -> ApiError:
     """409: the object is not what the caller last saw."""
     message = f"Operation cannot be fulfilled on {resource.qualified} {quote(name)}: {detail}"
-    return _failure(409, "Conflict", message, _details(resource, name))
+    return failure(409, "Conflict", message, _details(resource, name))
 
 
 def forbidden(resource: ResourceType, name: str, detail: str, causes: Sequence[Object] = ()) -> ApiError:
     """403 by authorization or admission."""
     subject = f"{resource.qualified} {quote(name)}" if name else resource.qualified
     details = _details(resource, name) | {"causes": list(causes)}
-    return _failure(403, "Forbidden", f"{subject} is forbidden: {detail}", details)
+    return failure(403, "Forbidden", f"{subject} is forbidden: {detail}", details)
 
 
 def unauthorized() -> ApiError:
     """401: a credential was sent and is not known."""
-    return _failure(401, "Unauthorized", "Unauthorized")
+    return failure(401, "Unauthorized", "Unauthorized")
 
 
 def bad_request(message: str) -> ApiError:
     """400: the request cannot be understood."""
-    return _failure(400, "BadRequest", message)
+    return failure(400, "BadRequest", message)
 
 
 def gone(message: str) -> ApiError:
     """410: the resourceVersion asked for is too old (reason Expired)."""
-    return _failure(410, "Expired", message)
+    return failure(410, "Expired", message)
 
 
 def method_not_allowed(resource: ResourceType | None = None, action: str = "") -> ApiError:
     """405: the resource does not have this verb."""
     if resource is None:
-        return _failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
+        return failure(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
     message = f"{action} is not supported on resources of kind {quote(resource.qualified)}"
-    return _failure(405, "MethodNotAllowed", message, {"group": resource.group, "kind": resource.plural})
+    return failure(405, "MethodNotAllowed", message, {"group": resource.group, "kind": resource.plural})
 
 
 def not_acceptable(accepted: Sequence[str]) -> ApiError:
     """406: no representation the client accepts."""
     message = "only the following media types are accepted: " + ", ".join(accepted)
-    return _failure(406, "NotAcceptable", message)
+    return failure(406, "NotAcceptable", message)
 
 
-def unsupported_media_type(accepted: Sequence[str], sent: str = "") -> ApiError:
+def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
     """415: a body, or a patch, in a format that is not understood."""
     message = "the body of the request was in an unknown format - accepted media types include: "
-    return _failure(415, "UnsupportedMediaType", message + ", ".join(accepted))
+    return failure(415, "UnsupportedMediaType", message + ", ".join(accepted))
 
 
 def unprocessable(resource: ResourceType, name: str, message: str) -> ApiError:
     """422: understood, but it cannot be done, as with a patch that does not apply."""
-    return _failure(
+    return failure(
         422,
         "Invalid",
         f"the server rejected our request due to an error in our request: {message}",
@@ -162,13 +165,13 @@ def unprocessable(resource: ResourceType, name: str, message: str) -> ApiError:
 
 def service_unavailable(message: str) -> ApiError:
     """503: what the request needs is not there now."""
-    return _failure(503, "ServiceUnavailable", message)
+    return failure(503, "ServiceUnavailable", message)
 
 
 def internal_error(message: str) -> ApiError:
     """500."""
     details = {"causes": [{"message": message}]}
-    return _failure(500, "InternalError", f"Internal error occurred: {message}", details)
+    return failure(500, "InternalError", f"Internal error occurred: {message}", details)
 
 
 @dataclass(frozen=True)
@@ -248,4 +251,10 @@ def invalid(resource: ResourceType, name: str, causes: Sequence[FieldError]) -> 
         message += ": " + (texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]")
     details: Object = {"name": name, "group": resource.group, "kind": resource.kind}
     details["causes"] = [{"reason": c.type, "message": c.body, "field": c.field} for c in causes]
-    return _failure(422, "Invalid", message, details)
+    return failure(422, "Invalid", message, details)
+
+
+def invalid_options(kind: str, causes: Sequence[FieldError], name: str = "") -> ApiError:
+    """422 for options of a call, such as DeleteOptions, rather than for an object."""
+    group = "" if kind == "PodLogOptions" else "meta.k8s.io"
+    return invalid(ResourceType("", kind, group=group), name, causes)

@@ -79,3 +79,9 @@ class Store:
                     watch.offer(change)
         watches.append(watch)
         return watch
+
+    def close_watches(self) -> None:
+        """End every watch."""
+        for watches in self._watches.values():
+            for watch in tuple(watches):
+                watch.close()

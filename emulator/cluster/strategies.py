@@ -112,7 +112,8 @@ def prepare_for_update(resource: ResourceType, obj: Object, existing: Object) ->
 def _desired(resource: ResourceType, obj: Object) -> Object:
     if resource.plural == "endpointslices":
         return {key: value for key, value in obj.items() if key != "metadata"}
-    return obj.get("spec", {})
+    desired: Object = obj.get("spec", {})
+    return desired
 
 
 def prepare_for_status(resource: ResourceType, obj: Object, existing: Object) -> None:

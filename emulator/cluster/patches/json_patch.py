@@ -130,10 +130,7 @@ def _replace(box: dict[str, Any], path: str, value: Any) -> None:
 
 def _test(box: dict[str, Any], path: str, value: Any) -> None:
     here, last = _parent(box, path, "test")
-    if isinstance(here, list):
-        found = here[_index(here, last, "test", path)]
-    else:
-        found = here.get(last)
+    found = here[_index(here, last, "test", path)] if isinstance(here, list) else here.get(last)
     if not same(found, value):
         raise PatchError(f"testing value {path} failed: test failed")
 

@@ -153,7 +153,7 @@ def _resources(resources: Object, at: At) -> list[FieldError]:
         for name, amount in amounts.items():
             here = f"{at.path}.{listed}[{name}]"
             if name not in ("cpu", "memory"):
-                if name in ("ephemeral-storage",) or name.startswith("hugepages-") or "/" in name:
+                if name == "ephemeral-storage" or name.startswith("hugepages-") or "/" in name:
                     wrong.append(forbidden_field(here, "the emulator does not model this resource"))
                 else:
                     wrong.append(invalid_value(here, name, "must be a standard resource for containers"))
