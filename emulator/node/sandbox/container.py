@@ -133,7 +133,7 @@ class Container:
         namespaced = self._sandbox.isolation.mode != "none"
         status = 6 + len(joined)
         for_run = json.dumps(_for_run(self._sandbox, spec, len(joined), status)).encode()
-        for_bubblewrap = b"\0".join(map(os.fsencode, _for_bubblewrap(self._sandbox, spec, status + 1)))
+        for_bubblewrap = b"\0".join(map(os.fsencode, _for_bubblewrap(self._sandbox, spec)))
         fds: list[int] = []
         try:
             fds.append(os.open(spec.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640))
@@ -253,8 +253,8 @@ def _for_run(sandbox: PodSandbox, spec: ContainerSpec, joined: int, status: int)
     }
 
 
-def _for_bubblewrap(sandbox: PodSandbox, spec: ContainerSpec, info: int) -> list[str]:
-    args = ["--unshare-pid", "--as-pid-1", "--info-fd", str(info), "--cap-add", "ALL", "--clearenv"]
+def _for_bubblewrap(sandbox: PodSandbox, spec: ContainerSpec) -> list[str]:
+    args = ["--unshare-pid", "--as-pid-1", "--cap-add", "ALL", "--clearenv"]
     if sandbox.isolation.mode == "user":
         args += ["--unshare-user", "--uid", str(spec.identity.uid), "--gid", str(spec.identity.gid)]
     args += ["--overlay-src", str(spec.rootfs), "--tmp-overlay", "/", "--proc", "/proc", "--tmpfs", "/dev"]

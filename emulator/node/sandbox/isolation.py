@@ -105,7 +105,7 @@ def _try(mode: Mode) -> str:
     with tempfile.TemporaryDirectory(prefix="imgvol-check-") as directory:
         Path(directory).chmod(0o755)
         command = [
-            *(bubblewrap(), *outer, "--dev-bind", "/", "/", "--"),
+            *(bubblewrap(), *outer, "--dev-bind", "/", "/", "--", program("pause"), "check"),
             *(bubblewrap(), *inner, "--unshare-pid", "--as-pid-1", "--cap-add", "ALL"),
             *("--overlay-src", directory, "--tmp-overlay", "/", "--proc", "/proc", "--tmpfs", "/dev"),
             *("--ro-bind", program("run"), "/run-check", "--", "/run-check", "check"),
@@ -116,9 +116,10 @@ def _try(mode: Mode) -> str:
 
 def namespaces(mode: Mode) -> list[str]:
     """The arguments with which bubblewrap makes a pod's namespaces."""
-    user = ["--unshare-user", "--cap-add", "CAP_NET_ADMIN"] if mode == "user" else []
     return [
-        *user,
+        *(["--unshare-user"] if mode == "user" else []),
+        # For `pause` alone: to mount /proc and to give the pod an address.
+        *("--cap-add", "CAP_SYS_ADMIN", "--cap-add", "CAP_NET_ADMIN"),
         *("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
         *("--as-pid-1", "--die-with-parent", "--new-session"),
     ]

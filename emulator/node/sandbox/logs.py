@@ -26,23 +26,22 @@ async def read_log(path: Path, options: LogOptions, ended: Awaitable[Any] | None
     Following stops once `ended` (such as `container.wait()`) is done and the log read to its end; without `ended`,
     never. `options.previous` is the caller's to turn into a path. Raises FileNotFoundError.
     """
-    with path.open("rb") as file, contextlib.ExitStack() as stack:
+    over = asyncio.ensure_future(ended) if ended is not None else None
+    with contextlib.ExitStack() as stack:
+        if over is not None:
+            stack.callback(over.cancel)
+        file = stack.enter_context(path.open("rb"))
         # Watch before reading, so that nothing written in between is missed.
         changes = stack.enter_context(Changes(path)) if options.follow else None
-        over = asyncio.ensure_future(ended) if ended is not None else None
-        try:
-            file.seek(0 if options.tail_lines is None else _tail(file, options.tail_lines))
-            reader = _Reader(options)
-            while True:
-                stopping = over is not None and over.done()
-                for chunk in reader.read(file):
-                    yield chunk
-                if reader.full or changes is None or stopping:
-                    return
-                await _either(changes.wait(), over)
-        finally:
-            if over is not None:
-                over.cancel()
+        file.seek(0 if options.tail_lines is None else _tail(file, options.tail_lines))
+        reader = _Reader(options)
+        while True:
+            stopping = over is not None and over.done()
+            for chunk in reader.read(file):
+                yield chunk
+            if reader.full or changes is None or stopping:
+                return
+            await _either(changes.wait(), over)
 
 
 async def _either(change: Awaitable[None], over: asyncio.Future[Any] | None) -> None:

@@ -67,8 +67,7 @@ class PodSandbox:
             command = [
                 *(bubblewrap(), *namespaces(isolation.mode), "--hostname", hostname, "--dev-bind", "/", "/"),
                 *("--perms", "1777", "--size", str(_SHM_BYTES), "--tmpfs", str(workdir / "shm")),
-                *("--chdir", "/", "--", *command),
-                *([address] if address else []),
+                *("--chdir", "/", "--", *command, *([address] if address else [])),
             ]
         complaint = os.memfd_create("complaint")
         try:

@@ -1,10 +1,7 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -19,8 +16,8 @@ type container struct {
 }
 
 // start runs a container and answers when its entrypoint runs or cannot, and again when it has ended. The request's
-// descriptors are the log file and then those that the program finds from 3 on; two more pipes follow them: where
-// the program says "started" or why it could not, and where bubblewrap says which process it made.
+// descriptors are the log file and then those that the program finds from 3 on; the last one, which follows them, is
+// where the program says that it has started, or why it could not.
 func (p *pod) start(req request, files []*os.File) {
 	ended, err := p.run(req, files)
 	for _, file := range files {
@@ -37,45 +34,47 @@ func (p *pod) run(req request, files []*os.File) (*ended, error) {
 	if len(files) == 0 || len(req.Argv) == 0 {
 		return nil, errors.New("a start request needs a program and a log")
 	}
-	pipes, err := newPipes(4)
+	pipes, err := newPipes(2)
 	if err != nil {
 		return nil, err
 	}
 	defer pipes.close()
-	status, info, stdout, stderr := pipes[0], pipes[1], pipes[2], pipes[3]
-	cmd := exec.Cmd{
-		Path: req.Argv[0], Args: req.Argv, Env: []string{},
-		Stdout: stdout.w, Stderr: stderr.w, ExtraFiles: append(files[1:], status.w, info.w),
-		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
-	}
-	if err := cmd.Start(); err != nil {
+	stdout, stderr := pipes[0], pipes[1]
+	status, reporting, err := newStatus()
+	if err != nil {
 		return nil, err
 	}
-	for _, pipe := range pipes {
-		pipe.w.Close()
+	defer status.close()
+	cmd := exec.Cmd{
+		Path: req.Argv[0], Args: req.Argv, Env: []string{},
+		Stdout: stdout.w, Stderr: stderr.w, ExtraFiles: append(files[1:], reporting),
 	}
+	if !req.Namespaced {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	}
+	err = cmd.Start()
+	reporting.Close()
+	stdout.w.Close()
+	stderr.w.Close()
+	if err != nil {
+		return nil, err
+	}
+	exited := make(chan struct{})
+	go func() {
+		_ = cmd.Wait()
+		close(exited)
+	}()
 
 	// Nothing is copied to the log before the entrypoint runs: until then the error stream is bubblewrap's own.
-	said, _ := bufio.NewReader(status.r).ReadString('\n')
-	if said != "started\n" {
-		complaint, _ := io.ReadAll(stderr.r)
-		_ = cmd.Wait()
+	said, init := status.read(exited)
+	if said != "started" {
+		<-exited
 		if said == "" {
+			_ = stderr.r.SetReadDeadline(time.Now().Add(time.Second))
+			complaint, _ := io.ReadAll(stderr.r)
 			said = string(complaint)
 		}
 		return nil, errors.New(strings.TrimSpace(said))
-	}
-	init := cmd.Process.Pid
-	if req.Namespaced {
-		var child struct {
-			PID int `json:"child-pid"`
-		}
-		if err := json.NewDecoder(info.r).Decode(&child); err != nil {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-			return nil, fmt.Errorf("bubblewrap did not say which process it made: %w", err)
-		}
-		init = child.PID
 	}
 	p.mu.Lock()
 	p.containers[req.ID] = &container{init: init}
@@ -86,7 +85,7 @@ func (p *pod) run(req request, files []*os.File) (*ended, error) {
 	pumps.Add(2)
 	go func() { defer pumps.Done(); pump("stdout", stdout.r, files[0]) }()
 	go func() { defer pumps.Done(); pump("stderr", stderr.r, files[0]) }()
-	_ = cmd.Wait()
+	<-exited
 	p.mu.Lock()
 	delete(p.containers, req.ID)
 	p.mu.Unlock()

@@ -20,7 +20,7 @@ type request struct {
 	Port int    `json:"port"`
 
 	Argv       []string `json:"argv"`       // start: the program and its arguments
-	Namespaced bool     `json:"namespaced"` // start: the program is bubblewrap and tells its child's process id
+	Namespaced bool     `json:"namespaced"` // start: all its processes end with its first
 
 	Signal int `json:"signal"` // signal: to the container that the start request of this id started
 }

@@ -48,8 +48,8 @@ func setInterface(fd int, request uintptr, address netip.Addr) error {
 	return nil
 }
 
-// clearAmbient makes the programs started from here begin without the capability that addAddress needs: bubblewrap
-// refuses to start for an ordinary user who has capabilities.
+// clearAmbient makes the programs started from here begin without the capabilities that pause needs: bubblewrap
+// refuses to start for an ordinary user who has any.
 func clearAmbient() error {
 	_, _, errno := syscall.AllThreadsSyscall6(syscall.SYS_PRCTL, prctlCapAmbient, prctlCapAmbientClearAll, 0, 0, 0, 0)
 	if errno != 0 {

@@ -66,7 +66,7 @@ func main() {
 	if err != nil {
 		fatal(status, err)
 	}
-	if _, err := status.WriteString("started\n"); err != nil {
+	if _, err := status.WriteString("started"); err != nil {
 		fatal(os.Stderr, err)
 	}
 	err = syscall.Exec(path, s.Args, s.Env)
@@ -74,7 +74,7 @@ func main() {
 }
 
 func fatal(to *os.File, err error) {
-	fmt.Fprintln(to, strings.ReplaceAll(err.Error(), "\n", " "))
+	fmt.Fprintln(to, err)
 	os.Exit(1)
 }
 
