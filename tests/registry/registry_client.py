@@ -3,7 +3,9 @@
 import asyncio
 import hashlib
 import json
+import socket
 import threading
+import time
 
 import requests
 
@@ -110,3 +112,21 @@ def code(response):
     """The code of the first error of an answer."""
     assert response.headers["Content-Type"] == "application/json"
     return response.json()["errors"][0]["code"]
+
+
+def send_part(served, method, url, content, length, headers=""):
+    """Begin a request of `length` bytes, send only `content` of it, and give the connection."""
+    host, port = served.host.split(":")
+    connection = socket.create_connection((host, int(port)), timeout=30)
+    connection.sendall(
+        f"{method} {url} HTTP/1.1\r\nHost: {served.host}\r\nContent-Length: {length}\r\n{headers}\r\n".encode()
+        + content
+    )
+    return connection
+
+
+def wait_for(condition):
+    """Until `condition` gives something true; the test's own timeout bounds it."""
+    while not (result := condition()):
+        time.sleep(0.002)
+    return result

@@ -43,5 +43,5 @@ def test_conformance(served, programme, tmp_path, private):
         [programme], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    counts = {name: int(number) for name, number in re.findall(r"^  (\w+)\.+: +(\d+)$", run.stdout, re.M)}
+    counts = {name: int(number) for name, number in re.findall(r"^  (\w+)\.+: +(\d+)$", run.stdout, re.MULTILINE)}
     assert counts["Pass"] == counts["Total"] >= 862, run.stdout

@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 import requests
-from registry_client import Served, digest
-from test_registry_uploads import wait_for
+from registry_client import Served, digest, send_part, wait_for
 
 CLIENTS = 32
 
@@ -160,3 +160,30 @@ def test_kill_in_the_middle_of_an_upload_leaves_nothing_visible(process):
     assert served("HEAD", f"/v2/a/blobs/{digest(BLOCK * 8)}").status_code == 404
     assert len(served.files()) == 2
     served.close()
+
+
+def test_a_client_that_goes_in_mid_download_is_no_error(served, caplog):
+    content = bytes(32 << 20)
+    wanted = served.push("a", content)
+    for _ in range(3):
+        with requests.get(f"{served.url}/v2/a/blobs/{wanted}", stream=True, timeout=30) as response:
+            assert response.raw.read(1000) == bytes(1000)
+    assert served("GET", f"/v2/a/blobs/{wanted}").content == content
+    assert caplog.records == []
+
+
+def test_close_does_not_wait_for_clients(served, caplog):
+    content = bytes(32 << 20)
+    wanted = served.push("a", content)
+    url = served.start("a")
+    with (
+        send_part(served, "PATCH", url, b"part", 100),
+        requests.get(f"{served.url}/v2/a/blobs/{wanted}", stream=True, timeout=30) as download,
+    ):
+        assert download.raw.read(1000) == bytes(1000)
+        started = time.monotonic()
+        served.loop.run(served.registry.close())
+        assert time.monotonic() - started < 2
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{served.url}/v2/", timeout=30)
+    assert caplog.records == []

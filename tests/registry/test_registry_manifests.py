@@ -5,7 +5,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from registry_client import OCI_INDEX, OCI_MANIFEST, code, descriptor, digest
+from registry_client import OCI_INDEX, OCI_MANIFEST, code, descriptor, digest, send_part, wait_for
 
 from emulator.registry.errors import OciError
 from emulator.registry.manifest import Manifest
@@ -191,14 +191,9 @@ def test_deleting_everything_leaves_no_content(served):
 
 
 def test_a_manifest_of_an_interrupted_push_is_not_tagged(served):
-    import socket
-
     content = served.manifest("a", "v1")
-    host, port = served.host.split(":")
     before = len(served.registry.journal)
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
-        head = f"PUT /v2/a/manifests/v2 HTTP/1.1\r\nHost: x\r\nContent-Type: {OCI_MANIFEST}\r\n"
-        connection.sendall(f"{head}Content-Length: {len(content) + 1}\r\n\r\n".encode() + content)
-    while len(served.registry.journal) == before:
-        pass
+    headers = f"Content-Type: {OCI_MANIFEST}\r\n"
+    send_part(served, "PUT", "/v2/a/manifests/v2", content, len(content) + 1, headers).close()
+    wait_for(lambda: len(served.registry.journal) > before)
     assert served.get_manifest("a", "v2").status_code == 404

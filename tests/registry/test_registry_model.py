@@ -139,6 +139,12 @@ class RegistryModel(RuleBasedStateMachine):
             self.tags[repository][tag] = wanted
         return wanted
 
+    @rule(target=manifests_made, repository=REPOSITORIES, content=CONTENT, tag=TAGS | st.none())
+    def push_image(self, repository, content, tag):
+        wanted = self.served.push(self.prefix + repository, content)
+        self.blobs[repository][wanted] = content
+        return self.put_manifest(repository, [content], tag, "1")
+
     @rule(repository=REPOSITORIES, tag=TAGS)
     def delete_tag(self, repository, tag):
         status = self.served("DELETE", self.path(repository, f"manifests/{tag}")).status_code

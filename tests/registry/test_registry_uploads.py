@@ -1,13 +1,12 @@
 """Uploads: sessions, chunks, resuming, cancelling, and what a broken one leaves."""
 
-import socket
 import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from registry_client import Served, code, digest
+from registry_client import Served, code, digest, send_part, wait_for
 
 from emulator.clock import Clock
 
@@ -91,6 +90,7 @@ def test_streamed_body_longer_or_shorter_than_its_range_is_taken_back(served):
         assert (response.status_code, code(response)) == (400, "SIZE_INVALID")
         assert served("GET", url).headers["Range"] == "0-1"
     assert served("PUT", f"{url}&digest={digest(b'abc')}", data=b"c").status_code == 201
+    assert blob(served, "a", digest(b"abc")).content == b"abc"
 
 
 @pytest.mark.parametrize("text", ["bytes 0-2", "0-", "-2", "a-b", "0-2/3", "2-0", "0 - 2"])
@@ -110,24 +110,6 @@ def test_put_needs_the_state_of_its_location(served):
 def test_a_session_belongs_to_its_repository(served):
     url = served.start("a").replace("/v2/a/", "/v2/b/")
     assert code(served("PUT", f"{url}&digest={digest(b'x')}", data=b"x")) == "BLOB_UPLOAD_UNKNOWN"
-
-
-def send_part(served, method, url, content, length, headers=""):
-    """Begin a request of `length` bytes, send only `content` of it, and give the connection."""
-    host, port = served.host.split(":")
-    connection = socket.create_connection((host, int(port)), timeout=30)
-    connection.sendall(
-        f"{method} {url} HTTP/1.1\r\nHost: {served.host}\r\nContent-Length: {length}\r\n{headers}\r\n".encode()
-        + content
-    )
-    return connection
-
-
-def wait_for(condition):
-    """Until `condition` gives something true; the test's own timeout bounds it."""
-    while not (result := condition()):
-        pass
-    return result
 
 
 def test_resume_after_a_broken_connection(served):
