@@ -65,10 +65,10 @@ class Lab:
         return observe_pod(pod, self.cluster.events(name), log)
 
     def pull(self, reference: str) -> None:
-        """Make the node have an image, by a pod of its own that mounts it."""
+        """Make the node have an image, by a pod of its own whose volume it is, whether or not that can be mounted."""
         name = "puller-" + str(len(self.cluster.all("pods")))
         seen = self.run(usual_pod(name, image=self.probe, reference=reference))
-        assert seen.outcome == "mounted", f"an image that should have been there could not be pulled: {seen.message}"
+        assert seen.outcome != "ErrImagePull", f"an image that should have been there was not pulled: {seen.message}"
 
     def run_case(
         self, case: Case, name: str = "", enough: Callable[[Observation], bool] = lambda _: True
@@ -86,10 +86,10 @@ class Lab:
             "first": first,
             "digest": digests[0],
         }
-        if case.namespace:
-            self.cluster.label(case.namespace)
         for image in case.present:
             self.pull(f"{self.repository(image).reference}:v1")
+        if case.namespace:
+            self.cluster.label(case.namespace)
         if kind := case.pod.get("secret"):
             assert self.target.private is not None, "this target has no registry that wants credentials"
             self.cluster.create(
