@@ -14,7 +14,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from emulator.node.containerd import CriError, Credential, Identity, ImageStore, Platform, Profile
+from emulator.node.containerd import CriError, Identity, ImageStore, Platform, Profile
 from emulator.registry import Registry
 from fixtures import Forged, forge, image_cases
 

@@ -150,6 +150,8 @@ def root_path(root: Node, path: str) -> str:
         PathError: a component is no directory, or too long.
         TooManyLinksError: links lead in circles.
     """
+    if (plain := _plain_path(root, path)) is not None:
+        return plain
     links = 0
     while True:
         before = links
@@ -172,3 +174,18 @@ def root_path(root: Node, path: str) -> str:
             if resolved == path or path == "":
                 return resolved
             path = resolved
+
+
+def _plain_path(root: Node, path: str) -> str | None:
+    """The path itself where no link, ".." or wrong component lies on its way; None when it has to be resolved."""
+    if len(path) > _LONGEST_PATH or ".." in path:
+        return None
+    node: Node | None = root
+    names = [name for name in path.split("/") if name not in ("", ".")]
+    for name in names:
+        if len(name) > _LONGEST_NAME // 4 or (node is not None and not node.is_directory):
+            return None
+        node = node and node.children.get(name)
+        if node is not None and node.kind == "symlink":
+            return None
+    return "/" + "/".join(names)
