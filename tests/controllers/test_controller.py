@@ -58,7 +58,8 @@ def test_the_sooner_of_two_dates_counts():
         queue.add_after("soon", 500)
         queue.add_after("soon", 1)
         queue.add_after("soon", 900)
-        assert await queue.get() == "soon"
+        async with asyncio.timeout(5):
+            assert await queue.get() == "soon"
         queue.close()
 
     asyncio.run(test())

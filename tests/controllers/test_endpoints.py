@@ -145,6 +145,25 @@ def test_a_service_leads_to_ready_pods_only(in_lab, deployment_of):
     in_lab(test)
 
 
+def test_a_pod_that_loses_its_label_is_listed_no_more(in_lab):
+    async def test(lab):
+        spec = {"selector": {"app": "web"}, "ports": [{"port": 80}]}
+        lab.api.create("services", {"metadata": {"name": "web"}, "spec": spec}, "default")
+        container = {"name": "main", "image": "app:v1"}
+        single = {"metadata": {"name": "single", "labels": {"app": "web"}}, "spec": {"containers": [container]}}
+        lab.api.create("pods", single, "default")
+
+        def listed():
+            slices = lab.api.list("endpointslices", "default").items
+            return [each["targetRef"]["name"] for one in slices for each in one.get("endpoints") or ()]
+
+        await lab.until(lambda: listed() == ["single"])
+        lab.api.patch("pods", "single", {"metadata": {"labels": None}}, "default", kind="merge")
+        await lab.until(lambda: listed() == [])
+
+    in_lab(test)
+
+
 def test_endpoints_written_by_hand_stay(in_lab):
     async def test(lab):
         lab.api.create("services", {"metadata": {"name": "own"}, "spec": {"ports": [{"port": 80}]}}, "default")

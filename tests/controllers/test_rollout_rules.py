@@ -246,6 +246,19 @@ def test_unhealthy_old_pods_go_first():
     assert sizes == {"b-broken": 1}
 
 
+def test_a_status_that_lags_behind_a_lowered_size_makes_no_pod_count_twice():
+    older = replicaset("a-older", 3, 3, created="2026-01-01T00:00:00Z")
+    emptied = replicaset("b-emptied", 0, 1, created="2026-01-01T00:00:01Z")
+    assert rolling_step(deployment(3, 3, 1), replicaset("new", 3, 0), [older, emptied]) == {"a-older": 2}
+
+
+def test_equals_grow_newer_first_and_shrink_older_first():
+    newer = replicaset("newer", 5, desired=10, most=10, created="2026-01-01T00:00:01Z")
+    older = replicaset("older", 5, desired=10, most=10, created="2026-01-01T00:00:00Z")
+    assert proportional_step(deployment(11, 0, 1), newer, [older]) == {"newer": 6, "older": 5}
+    assert proportional_step(deployment(9, 0, 1), newer, [older]) == {"newer": 5, "older": 4}
+
+
 def test_rolling_back_finds_the_replicaset_and_raises_its_revision():
     first = new_replicaset(deployment(1, image="v1"), 1, 1)
     second = new_replicaset(deployment(1, image="v2"), 1, 2)

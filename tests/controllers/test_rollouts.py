@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from emulator.cluster.errors import forbidden
+from emulator.cluster.resources import RESOURCES
+
 
 def condition(obj, type_):
     return next((each for each in obj["status"].get("conditions") or () if each["type"] == type_), {})
@@ -58,8 +61,7 @@ def test_roll_out_bad_version_and_undo(in_lab, deployment_of):
         await lab.until(complete(lab, "app:v2"))
         set_image(lab, "app:v3")
         await lab.until(lambda: "app:v3" in lab.images())
-        for _ in range(50):
-            await asyncio.sleep(0)
+        await lab.quiet()
         assert lab.images() == ["app:v2"] * 3 + ["app:v3"]
         stuck = lab.api.get("deployments", "web", "default")
         assert condition(stuck, "Available")["status"] == "True"
@@ -98,15 +100,6 @@ def patch(lab, spec, name="web"):
     return lab.api.patch("deployments", name, {"spec": spec}, "default", kind="merge")
 
 
-async def quiet(lab):
-    """Until nothing has happened for a while: for what must not happen there is no event to wait for."""
-    revision, since = -1, 0
-    while since < 20:
-        await asyncio.sleep(0)
-        since = since + 1 if lab.api.store.revision == revision else 0
-        revision = lab.api.store.revision
-
-
 def test_a_rollout_never_leaves_its_limits(in_lab, deployment_of):
     """Every change of a pod is looked at: not one too many, not one available too few."""
 
@@ -143,12 +136,12 @@ def test_recreate_ends_the_old_pods_before_it_starts_new_ones(in_lab, deployment
         lab.ends_at_once = False
         set_image(lab, "app:v2")
         await lab.until(lambda: all("deletionTimestamp" in pod["metadata"] for pod in lab.pods()))
-        await quiet(lab)
+        await lab.quiet()
         assert sizes(lab) == {"app:v1": (0, 0)}
         assert lab.api.get("deployments", "web", "default")["status"]["terminatingReplicas"] == 2
         first, second = lab.pods()
         lab.end(first)
-        await quiet(lab)
+        await lab.quiet()
         assert sizes(lab) == {"app:v1": (0, 0)}
         lab.ends_at_once = True
         lab.end(second)
@@ -179,6 +172,22 @@ def test_scaling_up_and_down(in_lab, deployment_of):
     in_lab(test)
 
 
+def test_scaling_in_the_middle_of_a_rollout_keeps_the_proportions(in_lab, deployment_of):
+    async def test(lab):
+        lab.becomes_ready = lambda pod: pod["spec"]["containers"][0]["image"] == "app:v1"
+        strategy = {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+        lab.api.create("deployments", deployment_of(replicas=3, strategy=strategy))
+        await lab.until(complete(lab, "app:v1"))
+        set_image(lab, "app:v2")
+        await lab.until(lambda: sizes(lab) == {"app:v1": (3, 3), "app:v2": (1, 0)})
+        patch(lab, {"replicas": 6})
+        await lab.until(lambda: sizes(lab) == {"app:v1": (5, 5), "app:v2": (2, 0)})
+        await lab.quiet()
+        assert sizes(lab) == {"app:v1": (5, 5), "app:v2": (2, 0)}
+
+    in_lab(test)
+
+
 def test_a_paused_deployment_scales_but_does_not_roll(in_lab, deployment_of):
     async def test(lab):
         lab.api.create("deployments", deployment_of(replicas=1))
@@ -187,7 +196,7 @@ def test_a_paused_deployment_scales_but_does_not_roll(in_lab, deployment_of):
         set_image(lab, "app:v2")
         patch(lab, {"replicas": 2})
         await lab.until(lambda: sizes(lab) == {"app:v1": (2, 2)})
-        await quiet(lab)
+        await lab.quiet()
         paused = lab.api.get("deployments", "web", "default")
         told = condition(paused, "Progressing")
         assert (told["status"], told["reason"]) == ("Unknown", "DeploymentPaused")
@@ -309,11 +318,33 @@ def test_a_foreign_replicaset_of_the_same_name_is_stepped_around(in_lab, deploym
         found = await lab.until(complete(lab, "app:v1"))
         assert found["status"]["collisionCount"] == 1
 
-    def run():
-        in_lab(test)
+    in_lab(test, warnings="already exists")
 
-    # The collision itself is worth a warning: the creation was refused.
-    import pytest
 
-    with pytest.raises(AssertionError, match="already exists"):
-        run()
+def test_pods_that_are_refused_are_told_of_and_tried_again(in_lab, deployment_of):
+    async def test(lab):
+        create = lab.api.create
+
+        def refuse(resource, obj, namespace=None, **options):
+            if resource == "pods":
+                raise forbidden(RESOURCES["pods"], obj["metadata"].get("name", ""), "exceeded quota")
+            return create(resource, obj, namespace, **options)
+
+        lab.api.create = refuse
+        lab.api.create("deployments", deployment_of(replicas=3))
+
+        def failed():
+            return next(iter(lab.api.list("replicasets", "default").items), {}).get("status", {}).get("conditions")
+
+        (told,) = await lab.until(failed)
+        assert (told["type"], told["status"], told["reason"]) == ("ReplicaFailure", "True", "FailedCreate")
+        assert told["message"] == "pods is forbidden: exceeded quota"
+        # Slow start: one refusal, not three.
+        assert set(lab.events("FailedCreate")) == {f"Error creating: {told['message']}"}
+        shown = await lab.until(lambda: condition(lab.api.get("deployments", "web", "default"), "ReplicaFailure"))
+        assert shown["message"] == told["message"]
+        lab.api.create = create
+        await lab.until(complete(lab, "app:v1"))
+        assert not condition(lab.api.get("deployments", "web", "default"), "ReplicaFailure")
+
+    in_lab(test, speed=1000, warnings="exceeded quota")

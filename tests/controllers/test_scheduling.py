@@ -119,6 +119,7 @@ def test_a_pod_waits_for_room_and_gets_it(in_lab):
         )
         assert scheduled(lab, "second")["reason"] == "Unschedulable"
         assert scheduled(lab, "second")["message"] == message
+        await lab.quiet()
         assert lab.events("FailedScheduling") == [message]
         lab.api.delete("pods", "first", "default")
         await lab.until(lambda: scheduled(lab, "second")["status"] == "True")

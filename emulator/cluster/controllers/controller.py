@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from emulator.cluster.api import Api
     from emulator.cluster.watch import WatchEvent
 
-__all__ = ["Controller", "OwnerKeys", "Source"]
+__all__ = ["Controller", "OwnerKeys", "Source", "is_ending"]
 
 Source = Callable[["WatchEvent"], Iterable[Key]]
 
@@ -95,8 +95,9 @@ class Controller(ABC):
             try:
                 again = self.sync(key)
             except ApiError as error:
-                delay = self.queue.retry(key)
-                self.log.warning("%s: %s; again in %g s", "/".join(key), error, delay)
+                if not is_ending(error):
+                    delay = self.queue.retry(key)
+                    self.log.warning("%s: %s; again in %g s", "/".join(key), error, delay)
             except Exception:
                 self.queue.retry(key)
                 self.log.exception("%s failed and is tried again", "/".join(key))
@@ -105,6 +106,12 @@ class Controller(ABC):
                 if again is not None:
                     self.queue.add_after(key, again)
             await asyncio.sleep(0)
+
+
+def is_ending(error: ApiError) -> bool:
+    """Whether a creation failed because its namespace is being deleted: then trying again is no use."""
+    causes = (error.status.get("details") or {}).get("causes") or ()
+    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
 
 
 class OwnerKeys:

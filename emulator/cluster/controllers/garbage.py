@@ -57,6 +57,8 @@ class GarbageCollector(Controller):
         """An object changed: itself, those it owns once it goes, and those that wait for it to go."""
         node = Node.of(resource, event.object)
         before = self._graph.get(node.uid)
+        if event.type != "DELETED" and before == node:
+            return ()
         around = {owner["uid"] for each in (before, node) if each is not None for owner in each.owners}
         if event.type == "DELETED":
             self._graph.remove(node.uid)

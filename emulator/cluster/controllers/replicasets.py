@@ -10,7 +10,7 @@ from emulator.cluster.errors import ApiError
 from emulator.cluster.objects import Object, identity
 from emulator.cluster.selectors import match_labels
 
-from .controller import Controller, OwnerKeys, Source
+from .controller import Controller, OwnerKeys, Source, is_ending
 from .owners import (
     Key,
     claim,
@@ -121,7 +121,7 @@ class ReplicaSets(Controller):
                 try:
                     pod = self.api.create("pods", pod_of(replicaset), replicaset["metadata"]["namespace"])
                 except ApiError as error:
-                    if _namespace_ends(error):
+                    if is_ending(error):
                         return None
                     failure = error
                     self.event(replicaset, "Warning", "FailedCreate", f"Error creating: {error}")
@@ -160,9 +160,3 @@ class ReplicaSets(Controller):
 
     def _since(self, pod: Object, now: float) -> float:
         return self._ready_since.get(pod["metadata"]["uid"], ("", now))[1]
-
-
-def _namespace_ends(error: ApiError) -> bool:
-    """Whether a creation failed because its namespace is being deleted: then every one will."""
-    causes = (error.status.get("details") or {}).get("causes") or ()
-    return any(cause.get("reason") == "NamespaceTerminating" for cause in causes)
