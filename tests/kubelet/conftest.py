@@ -10,6 +10,8 @@ import hashlib
 import io
 import json
 import logging
+import os
+import subprocess
 import tarfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
@@ -36,12 +38,13 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 class NodeLab:
     """One node; `registry` and `private` are its registries' addresses."""
 
-    def __init__(self, api: Api, clock: Clock, registry: str, private: str, kubelet: KubeletNode) -> None:
+    def __init__(self, api: Api, clock: Clock, registry: str, private: str, kubelet: KubeletNode, actor: Path) -> None:
         self.api = api
         self.clock = clock
         self.registry = registry
         self.private = private
         self.kubelet = kubelet
+        self.actor = actor
         self.changed = asyncio.Event()
         self._http = aiohttp.ClientSession()
 
@@ -69,32 +72,26 @@ class NodeLab:
     async def push_program(
         self,
         name: str,
+        binary: Path,
         *,
-        entrypoint: list[str] | None = None,
         config: Mapping[str, Any] | None = None,
-        which: str = "probe",
+        files: Mapping[str, str] | None = None,
     ) -> str:
-        """Push an image from scratch with one Go program at its root."""
-        binary = program(which, architecture()).read_bytes()
+        """Push an image from scratch with one static program, /NAME, as its entrypoint."""
+        entries = {name: binary.read_bytes()} | {path: text.encode() for path, text in (files or {}).items()}
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as tar:
-            info = tarfile.TarInfo(which)
-            info.size, info.mode = len(binary), 0o755
-            tar.addfile(info, io.BytesIO(binary))
-            for path, text in {
-                "etc/passwd": "root:x:0:0::/:/\nweb:x:101:102::/:/\n",
-                "etc/group": "extra:x:103:web\n",
-            }.items():
+            for path, content in entries.items():
                 info = tarfile.TarInfo(path)
-                info.size = len(text)
-                tar.addfile(info, io.BytesIO(text.encode()))
+                info.size, info.mode = len(content), 0o755
+                tar.addfile(info, io.BytesIO(content))
         raw = buffer.getvalue()
         layer = gzip.compress(raw, 1)
 
         def digest(content: bytes) -> str:
             return "sha256:" + hashlib.sha256(content).hexdigest()
 
-        settings = {"Entrypoint": entrypoint or [f"/{which}"], **(config or {})}
+        settings = {"Entrypoint": [f"/{name}"], **(config or {})}
         document = json.dumps(
             {
                 "architecture": architecture(),
@@ -136,6 +133,15 @@ class NodeLab:
         url = f"http://{self.registry}/v2/{path}"
         async with self._http.put(url, data=content, headers={"Content-Type": media_type}) as done:
             assert done.status == 201, await done.text()
+
+    async def push_probe(self) -> str:
+        return await self.push_program("probe", program("probe", architecture()))
+
+    async def push_engine(self) -> str:
+        return await self.push_program("engine", program("engine", architecture()))
+
+    async def push_actor(self, **options: Any) -> str:
+        return await self.push_program("actor", self.actor, **options)
 
     # Objects
 
@@ -221,8 +227,21 @@ def isolation() -> Isolation:
         pytest.skip(str(error))
 
 
+@pytest.fixture(scope="session")
+def actor(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program that does in a container what a test tells it to."""
+    output = tmp_path_factory.mktemp("actor") / "actor"
+    subprocess.run(
+        ["go", "build", "-trimpath", "-o", str(output), "."],
+        cwd=Path(__file__).parent / "actor",
+        env={**os.environ, "CGO_ENABLED": "0"},
+        check=True,
+    )
+    return output
+
+
 @contextlib.asynccontextmanager
-async def _lab(isolation: Isolation, speed: float, runtime: str) -> AsyncIterator[NodeLab]:
+async def _lab(isolation: Isolation, actor: Path, speed: float, runtime: str) -> AsyncIterator[NodeLab]:
     clock = Clock(speed)
     with StateDir() as state:
         root: Path = state.path
@@ -232,7 +251,7 @@ async def _lab(isolation: Isolation, speed: float, runtime: str) -> AsyncIterato
         images = ImageStore(root / "images", profile, Platform(architecture()), privileged=isolation.mode == "root")
         kubelet = KubeletNode(api, clock, images, isolation, profile, root / "node", version="test")
         address, private = await registry.listen(), await registry.listen(basic_auth=CREDENTIALS)
-        lab = NodeLab(api, clock, address, private, kubelet)
+        lab = NodeLab(api, clock, address, private, kubelet, actor)
         try:
             async with asyncio.TaskGroup() as tasks:
                 running = [tasks.create_task(each.run()) for each in all_controllers(api, clock)]
@@ -251,14 +270,14 @@ async def _lab(isolation: Isolation, speed: float, runtime: str) -> AsyncIterato
 
 
 @pytest.fixture
-def on_node(isolation: Isolation, caplog: pytest.LogCaptureFixture) -> Callable[..., None]:
+def on_node(isolation: Isolation, actor: Path, caplog: pytest.LogCaptureFixture) -> Callable[..., None]:
     """Run a test on a node; anything logged as a warning or worse fails it."""
 
     def run(
         test: Callable[[NodeLab], Awaitable[None]], *, speed: float = 20.0, runtime: str = "containerd-2.3"
     ) -> None:
         async def body() -> None:
-            async with _lab(isolation, speed, runtime) as lab:
+            async with _lab(isolation, actor, speed, runtime) as lab:
                 await test(lab)
 
         with caplog.at_level(logging.WARNING):

@@ -12,7 +12,7 @@ MakePod = Callable[..., dict[str, Any]]
 
 def test_a_pod_with_an_image_volume_runs_to_its_end(on_node: Run, make_pod: MakePod) -> None:
     async def test(lab: Any) -> None:
-        probe, content = await lab.push_program("probe"), await lab.push_case("ok")
+        probe, content = await lab.push_probe(), await lab.push_case("ok")
         lab.create(make_pod("p", probe, {"content": content}))
         pod = await lab.until_phase("p", "Succeeded", "Failed")
         seen = json.loads(await lab.log("p"))

@@ -46,7 +46,6 @@ def pod_conditions(pod: Object, status: Object, old: Sequence[Object], *, has_ne
         condition: Object = {
             "type": kind,
             "status": word,
-            "lastProbeTime": None,
             "lastTransitionTime": last["lastTransitionTime"] if last and last["status"] == word else now,
         }
         if generation is not None:

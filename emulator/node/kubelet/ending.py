@@ -7,75 +7,77 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from emulator.node.kubelet.context import NodeContext
-from emulator.node.kubelet.prober import try_probe
 from emulator.node.kubelet.records import Attempt
 from emulator.node.kubelet.start import field_path
-from emulator.node.sandbox import PodSandbox
 
-__all__ = ["Ending"]
+__all__ = ["end"]
 
 Object = dict[str, Any]
 
 _LEAST_GRACE = 2.0  # the kubelet gives every container that much, whatever was asked
 
 
-class Ending:
-    """Ends containers of one pod; `shortened` is set when the pod's grace period changes."""
+async def end(
+    node: NodeContext,
+    pod: Object,
+    container: Object,
+    attempt: Attempt,
+    message: str,
+    grace: Callable[[], float],
+    shortened: asyncio.Event,
+) -> None:
+    """Stop a running container and wait until it has ended.
 
-    def __init__(self, node: NodeContext, sandbox: PodSandbox | None, shortened: asyncio.Event) -> None:
-        self._node = node
-        self._sandbox = sandbox
-        self._shortened = shortened
+    `message` is that of its Killing event; `grace` says how many emulated seconds it has from now at most, and
+    `shortened` is set when that changes.
+    """
+    node.recorder.record(pod, "Normal", "Killing", message, field_path(pod, container))
+    attempt.stopping = True
+    began = node.clock.now()
 
-    async def end(
-        self, pod: Object, container: Object, attempt: Attempt, message: str, grace: Callable[[], float]
-    ) -> None:
-        """Stop a running container and wait until it has ended; `grace` says how many seconds it has at most."""
-        path = field_path(pod, container)
-        self._node.recorder.record(pod, "Normal", "Killing", message, path)
-        attempt.stopping = True
-        began = self._node.clock.now()
-        hook = (container.get("lifecycle") or {}).get("preStop")
-        if hook:
-            await self._until_ended(attempt, began, grace, self._pre_stop(pod, container, hook))
-        assert attempt.process is not None
-        attempt.process.signal(attempt.stop_signal)
-        await self._until_ended(attempt, began, grace)
-        if attempt.running:
-            attempt.process.signal(signal.SIGKILL)
-            await attempt.over.wait()
+    def left() -> float:
+        return began + max(grace(), _LEAST_GRACE) - node.clock.now()
 
-    async def _until_ended(self, attempt: Attempt, began: float, grace: Callable[[], float], hook: Any = None) -> None:
-        """Wait until the container has ended, its grace is over, or (with one) its hook has returned."""
-        clock = self._node.clock
-        task = asyncio.ensure_future(hook if hook is not None else attempt.over.wait())
-        try:
-            while not task.done() and attempt.running:
-                left = began + max(grace(), _LEAST_GRACE) - clock.now()
-                if left <= 0:
-                    return
-                self._shortened.clear()
-                others = [
-                    asyncio.ensure_future(each)
-                    for each in (attempt.over.wait(), self._shortened.wait(), clock.sleep(left))
-                ]
-                await asyncio.wait([task, *others], return_when=asyncio.FIRST_COMPLETED)
-                for each in others:
+    assert attempt.process is not None
+    hook = (container.get("lifecycle") or {}).get("preStop")
+    if hook:
+        await _wait(node, attempt, left, shortened, node.clock.sleep(hook["sleep"]["seconds"]))
+    attempt.process.signal(attempt.stop_signal)
+    await _wait(node, attempt, left, shortened)
+    if attempt.running:
+        attempt.process.signal(signal.SIGKILL)
+        await attempt.over.wait()
+
+
+async def _wait(
+    node: NodeContext,
+    attempt: Attempt,
+    left: Callable[[], float],
+    shortened: asyncio.Event,
+    hook: Coroutine[Any, Any, None] | None = None,
+) -> None:
+    """Until the container has ended, nothing is left of its grace, or (with one) its hook has returned."""
+    returned = asyncio.ensure_future(hook) if hook is not None else None
+    try:
+        while attempt.running and (seconds := left()) > 0 and not (returned and returned.done()):
+            shortened.clear()
+            waits = [
+                asyncio.ensure_future(each)
+                for each in (_event(attempt.over), _event(shortened), node.clock.sleep(seconds))
+            ]
+            try:
+                await asyncio.wait([*waits, *([returned] if returned else [])], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for each in waits:
                     each.cancel()
-        finally:
-            task.cancel()
+    finally:
+        if returned is not None:
+            returned.cancel()
 
-    async def _pre_stop(self, pod: Object, container: Object, hook: Object) -> None:
-        if "sleep" in hook:
-            await self._node.clock.sleep(hook["sleep"]["seconds"])
-            return
-        assert self._sandbox is not None
-        address = (pod.get("status") or {}).get("podIP", "")
-        outcome = await try_probe(hook, container, dial=self._sandbox.dial, address=address, timeout=30.0)
-        if not outcome.success:
-            path = field_path(pod, container)
-            self._node.recorder.record(pod, "Warning", "FailedPreStopHook", "PreStopHook failed", path)
+
+async def _event(event: asyncio.Event) -> None:
+    await event.wait()

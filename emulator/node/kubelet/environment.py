@@ -6,12 +6,10 @@ Source: Kubernetes pkg/kubelet/kubelet_pods.go, makeEnvironmentVariables; pkg/ku
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from emulator.cluster import Api, ApiError
-from emulator.cluster.controllers.quantities import quantity
 from emulator.node.kubelet.expansion import expand
 from emulator.node.kubelet.failures import StartFailure
 
@@ -56,7 +54,7 @@ def container_environment(api: Api, pod: Object, container: Object, *, services:
     for entry in container.get("env") or ():
         name = entry["name"]
         if source := entry.get("valueFrom"):
-            found = _value_from(api, pod, container, source)
+            found = _value_from(api, pod, source)
             if found is None:
                 continue
             own[name] = found
@@ -124,7 +122,7 @@ def _content(api: Api, kind: str, reference: Object, namespace: str) -> dict[str
     return dict(data)
 
 
-def _value_from(api: Api, pod: Object, container: Object, source: Object) -> str | None:
+def _value_from(api: Api, pod: Object, source: Object) -> str | None:
     """The value, or None where an optional one is missing."""
     namespace = pod["metadata"]["namespace"]
     for kind in ("configMapKeyRef", "secretKeyRef"):
@@ -136,12 +134,7 @@ def _value_from(api: Api, pod: Object, container: Object, source: Object) -> str
                 return None
             where = f"{_KINDS[kind][2]} {namespace}/{reference['name']}"
             raise StartFailure("CreateContainerConfigError", f"couldn't find key {reference['key']} in {where}")
-    if reference := source.get("fieldRef"):
-        return _field(pod, reference["fieldPath"])
-    if reference := source.get("resourceFieldRef"):
-        return _resource(container, reference)
-    names = ", ".join(sorted(source))
-    raise StartFailure("CreateContainerConfigError", f"the emulator does not model env valueFrom {names}")
+    return _field(pod, source["fieldRef"]["fieldPath"])
 
 
 def _field(pod: Object, path: str) -> str:
@@ -164,10 +157,3 @@ def _field(pod: Object, path: str) -> str:
     if path not in fields:
         raise StartFailure("CreateContainerConfigError", f"unsupported fieldPath: {path}")
     return str(fields[path])
-
-
-def _resource(container: Object, reference: Object) -> str:
-    group, _, name = reference["resource"].partition(".")
-    resources = container.get("resources") or {}
-    amount = quantity((resources.get(group) or {}).get(name, "0"))
-    return str(math.ceil(amount / (quantity(reference.get("divisor") or "1") or 1)))

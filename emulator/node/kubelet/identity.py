@@ -78,8 +78,7 @@ def container_identity(pod: Object, container: Object, image_user: str, rootfs: 
     more = [*(spec_context.get("supplementalGroups") or ())]
     if spec_context.get("fsGroup") is not None:
         more.append(spec_context["fsGroup"])
-    member_of = [] if spec_context.get("supplementalGroupsPolicy") == "Strict" else _memberships(rootfs, name)
-    return Identity(uid=uid, gid=gid, groups=tuple(dict.fromkeys([gid, *member_of, *more])))
+    return Identity(uid=uid, gid=gid, groups=tuple(dict.fromkeys([gid, *_memberships(rootfs, name), *more])))
 
 
 def _refuse(message: str) -> StartFailure:

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from emulator.cluster.controllers.quantities import quantity
+from emulator.cluster.validation.quantity import parse as quantity
 from emulator.node.containerd import CriError, Identity, ImageStatus
 from emulator.node.kubelet.context import NodeContext
 from emulator.node.kubelet.environment import container_environment, container_process
 from emulator.node.kubelet.failures import StartFailure
 from emulator.node.kubelet.identity import container_identity, security_field, verify_non_root
+from emulator.node.kubelet.last_words import last_words
 from emulator.node.kubelet.records import Attempt, Ended
 from emulator.node.kubelet.volumes import PodVolumes, sub_path
 from emulator.node.sandbox import Container, ContainerSpec, Limits, PodSandbox, SandboxError, StartError, VolumeMount
@@ -110,6 +111,11 @@ async def _spec(
         raise StartFailure("CreateContainerError", f"failed to generate container spec: {error}") from None
     directory = parts.directory / "containers" / container["name"]
     directory.mkdir(parents=True, exist_ok=True)
+    left = last_words(directory / f"{number}.log")
+    if node.isolation.mode != "none":
+        left.touch()
+        left.chmod(0o666)
+        mounts.append(VolumeMount(left, container["terminationMessagePath"], read_only=False))
     spec = ContainerSpec(
         rootfs=rootfs,
         args=args,

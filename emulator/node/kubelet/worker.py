@@ -16,12 +16,13 @@ from emulator.cluster import ApiError
 from emulator.node.containerd import ImageStatus
 from emulator.node.kubelet.actions import compute, is_done
 from emulator.node.kubelet.context import NodeContext
-from emulator.node.kubelet.ending import Ending
+from emulator.node.kubelet.ending import end
 from emulator.node.kubelet.failures import StartFailure, describe, go_duration
+from emulator.node.kubelet.last_words import read_last_words
 from emulator.node.kubelet.records import Attempt, PodRecord
 from emulator.node.kubelet.start import PodParts, field_path, start_container
 from emulator.node.kubelet.status import pod_status
-from emulator.node.kubelet.volumes import PodVolumes, VolumeError
+from emulator.node.kubelet.volumes import PodVolumes
 from emulator.node.kubelet.watchdog import Watchdog
 from emulator.node.sandbox import PodSandbox, SandboxError, remove_tree
 
@@ -173,11 +174,7 @@ class PodWorker:
     async def _create_sandbox(self) -> bool:
         node, pod = self._node, self.pod
         self._directory.mkdir(parents=True, exist_ok=True)
-        try:
-            self._volumes.set_up(node.api, pod)
-        except VolumeError as error:
-            node.recorder.record(pod, "Warning", "FailedMount", str(error))
-            return False
+        self._volumes.set_up(pod)
         hostname = pod["spec"].get("hostname") or pod["metadata"]["name"]
         try:
             self.record.ip = self.record.ip or node.addresses.take()
@@ -309,7 +306,8 @@ class PodWorker:
             exit_ = await attempt.process.wait()
             watchdog.stop()
             self._unhealthy.pop(name, None)
-            attempt.end(exit_, self._node.clock)
+            message = await read_last_words(container, attempt.log, failed=exit_.code != 0)
+            attempt.end(exit_, self._node.clock, message)
             self._wake.set()
 
         watcher = asyncio.create_task(wait())
@@ -322,17 +320,17 @@ class PodWorker:
         attempt = self.record.latest(name)
         container = self._container(name)
         assert attempt is not None
-        kind = self._unhealthy.get(name, "liveness")
-        own = (container.get(f"{kind}Probe") or {}).get("terminationGracePeriodSeconds")
-        ending = Ending(self._node, self.record.sandbox, self._grace_changed)
-        await ending.end(self.pod, container, attempt, message, lambda: self._grace(own))
+        await self._end(container, attempt, message)
 
-    def _grace(self, own: int | None = None) -> float:
+    async def _end(self, container: Object, attempt: Attempt, message: str) -> None:
+        await end(self._node, self.pod, container, attempt, message, self._grace, self._grace_changed)
+
+    def _grace(self) -> float:
         """The seconds a container has between the stop signal and the kill."""
         metadata, spec = self.pod["metadata"], self.pod["spec"]
         if metadata.get("deletionGracePeriodSeconds") is not None:
             return float(metadata["deletionGracePeriodSeconds"])
-        return float(own if own is not None else spec.get("terminationGracePeriodSeconds", 30))
+        return float(spec["terminationGracePeriodSeconds"])
 
     async def _finish(self) -> None:
         """Every container has ended for good: the sandbox goes, the status stays."""
@@ -350,16 +348,9 @@ class PodWorker:
 
     async def _terminate(self) -> None:
         """End the pod with its grace period, report how it ended, and have the API server drop it."""
-        ending = Ending(self._node, self.record.sandbox, self._grace_changed)
         await asyncio.gather(
             *(
-                ending.end(
-                    self.pod,
-                    self._container(attempt.name),
-                    attempt,
-                    f"Stopping container {attempt.name}",
-                    self._grace,
-                )
+                self._end(self._container(attempt.name), attempt, f"Stopping container {attempt.name}")
                 for attempt in list(self.record.running())
             )
         )
@@ -410,6 +401,8 @@ class PodWorker:
             if not task.done():
                 task.cancel()
                 await asyncio.wait([task])
+            if not task.cancelled():
+                task.exception()  # what came too late to matter is not to be reported as lost
 
     def _last_ended(self, name: str) -> Attempt | None:
         ended = [attempt for attempt in self.record.attempts[name] if not attempt.running]

@@ -1,0 +1,3 @@
+module actor
+
+go 1.23
