@@ -158,6 +158,7 @@ def test_a_pod_that_loses_its_label_is_listed_no_more(in_lab):
             return [each["targetRef"]["name"] for one in slices for each in one.get("endpoints") or ()]
 
         await lab.until(lambda: listed() == ["single"])
+        await lab.quiet()
         lab.api.patch("pods", "single", {"metadata": {"labels": None}}, "default", kind="merge")
         await lab.until(lambda: listed() == [])
 
