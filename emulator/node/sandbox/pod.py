@@ -9,6 +9,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+from emulator.node.sandbox import statedir
 from emulator.node.sandbox.control import Control, GoneError
 from emulator.node.sandbox.isolation import Isolation, namespaces
 from emulator.node.sandbox.programs import bubblewrap, program
@@ -59,7 +60,8 @@ class PodSandbox:
         workdir.mkdir(parents=True, exist_ok=True)
         _write_files(isolation, hostname, workdir, address, resolv_conf, host_aliases)
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        command = [program("pause"), str(theirs.fileno())]
+        state = statedir.enclosing(workdir) or workdir
+        command = [program("pause"), str(theirs.fileno()), str(state)]
         if isolation.mode == "none":
             address = ""
         else:
