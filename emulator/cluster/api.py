@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from emulator.cluster import deletion, errors, strategies, subresources
-from emulator.cluster.admission import admit_create, validate_create, validate_update_admission
+from emulator.cluster import admission, deletion, errors, services, strategies, subresources
 from emulator.cluster.kubelets import Kubelet
 from emulator.cluster.objects import Object, clone, identity, metadata
 from emulator.cluster.patches import apply_json_patch, apply_merge_patch, apply_strategic_patch
@@ -111,13 +110,15 @@ class Api:
         obj = self._taken(kind, obj, namespace)
         decode(kind, obj)
         set_defaults(kind, obj)
-        admit_create(self.store, kind, obj)
+        admission.admit_create(self.store, kind, obj)
         strategies.prepare_for_create(kind, obj)
         _refuse(kind, obj, validate(kind, obj))
-        self._warnings = validate_create(self.store, kind, obj)
+        self._warnings = admission.validate_create(self.store, kind, obj)
         namespace, name = identity(obj)
         if self.store.get(resource, namespace, name) is not None:
             raise errors.already_exists(kind, name)
+        if resource == "services":
+            services.allocate(self.store, kind, obj)
         if not dry_run:
             self.store.put(resource, clone(obj))
             obj["metadata"]["resourceVersion"] = str(self.store.revision)
@@ -258,12 +259,14 @@ class Api:
             set_defaults(kind, obj)
         else:
             obj = subresources.replace(kind, existing, sent, subresource)
+        if kind.plural == "services" and subresource is None:
+            services.keep_allocated(obj, existing)
         if subresource == "status":
             strategies.prepare_for_status(kind, obj, existing)
         elif subresource in (None, "scale"):
             strategies.prepare_for_update(kind, obj, existing)
         _refuse(kind, obj, validate_update(kind, obj, existing, subresource or ""))
-        self._warnings = validate_update_admission(self.store, kind, obj, existing, subresource or "")
+        self._warnings = admission.validate_update(self.store, kind, obj, existing, subresource or "")
         obj["metadata"]["resourceVersion"] = existing["metadata"]["resourceVersion"]
         removed = deletion.finished(existing, obj)
         if not dry_run and removed:

@@ -6,6 +6,7 @@ k8s.io/apiserver pkg/registry/rest (create.go, update.go).
 
 from __future__ import annotations
 
+import base64
 import secrets
 import uuid
 
@@ -64,8 +65,18 @@ def prepare_for_create(resource: ResourceType, obj: Object) -> None:
         spec = obj.setdefault("spec", {})
         spec["finalizers"] = list(dict.fromkeys((*spec.get("finalizers", ()), "kubernetes")))
         meta.setdefault("labels", {})["kubernetes.io/metadata.name"] = meta.get("name", "")
+    if resource.plural == "secrets":
+        take_string_data(obj)
     if resource.plural == "pods":
         obj["status"]["qosClass"] = quality_of_service(obj.get("spec", {}))
+
+
+def take_string_data(secret: Object) -> None:
+    """Move a secret's stringData, which can only be written, into its data."""
+    plain = secret.pop("stringData", None) or {}
+    if plain:
+        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in plain.items()}
+        secret["data"] = (secret.get("data") or {}) | encoded
 
 
 def quality_of_service(spec: Object) -> str:
@@ -102,6 +113,8 @@ def prepare_for_update(resource: ResourceType, obj: Object, existing: Object) ->
             obj["status"] = clone(existing["status"])
         else:
             obj.pop("status", None)
+    if resource.plural == "secrets":
+        take_string_data(obj)
     if resource.plural == "namespaces":
         obj["spec"] = clone(existing.get("spec", {}))
         metadata(obj).setdefault("labels", {})["kubernetes.io/metadata.name"] = existing["metadata"]["name"]

@@ -49,6 +49,8 @@ def validate_update(kind: ResourceType, obj: Object, old: Object, subresource: s
         wrong += pods.validate_pod_update(obj, old)
     elif kind.plural in ("configmaps", "secrets"):
         wrong += others.validate_data_update(obj, old)
+    elif kind.plural == "services":
+        wrong += others.validate_service_update(obj, old)
     return wrong + walk_immutable(struct(kind.kind), obj, old)
 
 

@@ -21,14 +21,14 @@ from emulator.cluster.objects import Object
 from emulator.cluster.validation.checks import FORMATS, dns_label
 from emulator.cluster.validation.walk import At, rule
 
-__all__ = ["validate_data_update"]
+__all__ = ["validate_data_update", "validate_service_update"]
 
 _DATA_LIMIT = 1024 * 1024
 _REDACTED = "<secret contents redacted>"
 
 
 @rule("Secret")
-def _secret(secret: Object, at: At) -> list[FieldError]:
+def _secret(secret: Object, _at: At) -> list[FieldError]:
     data: dict[str, str] = secret.get("data") or {}
     wrong = _keys(data, "data")
     if sum(len(base64.b64decode(value)) for value in data.values()) > _DATA_LIMIT:
@@ -64,7 +64,7 @@ def _docker_config(data: dict[str, str], key: str) -> list[FieldError]:
 
 
 @rule("ConfigMap")
-def _config_map(config: Object, at: At) -> list[FieldError]:
+def _config_map(config: Object, _at: At) -> list[FieldError]:
     data, binary = config.get("data") or {}, config.get("binaryData") or {}
     wrong = _keys(data, "data")
     wrong += [
@@ -93,7 +93,7 @@ def validate_data_update(obj: Object, old: Object) -> list[FieldError]:
 
 
 @rule("Service")
-def _service(service: Object, at: At) -> list[FieldError]:
+def _service(service: Object, _at: At) -> list[FieldError]:
     if service.get("spec") is None:
         return [required("spec.ports")]
     return []
@@ -137,6 +137,14 @@ def _cluster_ips(spec: Object, path: str) -> list[FieldError]:
     return []
 
 
+def validate_service_update(service: Object, old: Object) -> list[FieldError]:
+    """What is wrong with a change of a service: its address stays."""
+    after, before = service["spec"].get("clusterIPs") or [], old["spec"].get("clusterIPs") or []
+    if after == before:
+        return []
+    return [invalid_value("spec.clusterIPs[0]", after, "may not change once set")]
+
+
 @rule("EndpointSubset")
 def _subset(subset: Object, at: At) -> list[FieldError]:
     wrong = []
@@ -151,7 +159,7 @@ def _subset(subset: Object, at: At) -> list[FieldError]:
 
 
 @rule("Event")
-def _event(event: Object, at: At) -> list[FieldError]:
+def _event(event: Object, _at: At) -> list[FieldError]:
     namespace = event["metadata"].get("namespace", "")
     regarding = event["involvedObject"].get("namespace", "")
     if regarding == namespace or (not regarding and namespace == "default"):
