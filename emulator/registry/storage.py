@@ -69,10 +69,14 @@ class Storage:
     def stage(self, content: bytes) -> Path:
         """A new file with `content`, on disk to stay; may be called from any thread."""
         path = self.incoming()
-        with path.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with path.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
         return path
 
     def keep(self, source: Path, digest: Digest) -> None:
@@ -214,8 +218,12 @@ class Storage:
     def _write(self, path: Path, content: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         incoming = self.incoming()
-        incoming.write_bytes(content)
-        incoming.replace(path)
+        try:
+            incoming.write_bytes(content)
+            incoming.replace(path)
+        except OSError:
+            incoming.unlink(missing_ok=True)
+            raise
 
     def _unlink(self, link: Path, digest: Digest) -> bool:
         try:

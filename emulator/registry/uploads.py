@@ -78,10 +78,13 @@ class Upload:
         nothing is kept; with one that is not as long as the body: SIZE_INVALID, nothing is kept. A body
         that breaks off is kept.
         """
-        if content_range is not None and (content_range.start != self.size or content_range.length < 1):
-            raise OciError("RANGE_INVALID")
-        self._writer += 1
-        writer, start, before = self._writer, self.size, self._sha256.copy()
+        async with self._lock:
+            if self._closed:
+                raise _unknown()
+            if content_range is not None and (content_range.start != self.size or content_range.length < 1):
+                raise OciError("RANGE_INVALID")
+            self._writer += 1
+            writer, start, before = self._writer, self.size, self._sha256.copy()
         async for part in _parts(body):
             async with self._lock:
                 self._check_writer(writer)
@@ -90,7 +93,6 @@ class Upload:
             async with self._lock:
                 self._check_writer(writer)
                 self._sha256, self.size = before, start
-                os.truncate(self._path, start)
             raise OciError("SIZE_INVALID")
 
     def _check_writer(self, writer: int) -> None:
@@ -100,14 +102,13 @@ class Upload:
             raise OciError("RANGE_INVALID", "a newer request writes to this upload")
 
     def _append(self, part: bytes) -> None:
-        with self._path.open("ab") as file:
-            try:
-                file.write(part)
-                file.flush()
-            except OSError:
-                # A full disk may have taken a part of it: what counts is what was hashed.
-                os.truncate(self._path, self.size)
-                raise
+        try:
+            file = self._path.open("r+b")  # never creates it: a session cancelled meanwhile stays gone
+        except FileNotFoundError:
+            raise _unknown() from None
+        with file:
+            file.seek(self.size)
+            file.write(part)
         self._sha256.update(part)
         self.size += len(part)
 
@@ -132,7 +133,10 @@ class Upload:
             return self._path
 
     def _digest(self, algorithm: str) -> Digest:
-        with self._path.open("rb") as file:
+        with self._path.open("r+b") as file:
+            # What counts is what was hashed: a full disk may have taken a part of more, a chunk may have
+            # been refused.
+            file.truncate(self.size)
             os.fsync(file.fileno())
             if algorithm == "sha256":
                 return Digest(algorithm, self._sha256.hexdigest())

@@ -149,26 +149,6 @@ def test_unknown_paths_and_methods(served):
         assert response.headers["Allow"] == allowed
 
 
-def test_a_full_disk_is_said(served, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    url = served.start("a")
-    served("PATCH", url, data=b"abc")
-    with monkeypatch.context() as patch:
-        patch.setattr("emulator.registry.uploads.Upload._append", full)
-        response = served("PATCH", url, data=b"def")
-    assert response.status_code == 500
-    assert response.json()["errors"] == [
-        {
-            "code": "UNKNOWN",
-            "message": "unknown error",
-            "detail": "the registry's storage failed: No space left on device",
-        }
-    ]
-    assert served("PUT", f"{url}&digest={digest(b'abcdef')}", data=b"def").status_code == 201
-
-
 def test_exported_names():
     assert emulator.registry.__all__ == sorted(emulator.registry.__all__)
     assert all(hasattr(emulator.registry, name) for name in emulator.registry.__all__)

@@ -77,9 +77,12 @@ def test_many_clients_push_one_tag(served):
 
 
 SERVER = """
-import asyncio, sys
+import asyncio, resource, sys
 from pathlib import Path
 from emulator.registry import Registry
+
+if len(sys.argv) > 2:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), resource.RLIM_INFINITY))
 
 async def main():
     print(await Registry(Path(sys.argv[1])).listen(), flush=True)
@@ -90,9 +93,11 @@ asyncio.run(main())
 
 
 @pytest.fixture
-def process(tmp_path):
-    """A registry in a process of its own: (process, its address, its root)."""
-    command = [sys.executable, "-c", SERVER, str(tmp_path)]
+def process(tmp_path, request):
+    """A registry in a process of its own: (process, its address, its root). A parameter limits the size of its
+    files, in bytes: what a full disk is to a program.
+    """
+    command = [sys.executable, "-c", SERVER, str(tmp_path), *map(str, getattr(request, "param", ()))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         yield server, server.stdout.readline().strip(), tmp_path
         server.kill()
@@ -187,3 +192,41 @@ def test_close_does_not_wait_for_clients(served, caplog):
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{served.url}/v2/", timeout=30)
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("process", [(2_500_000,)], indirect=True)
+def test_a_full_disk_is_said_and_keeps_what_it_can(process):
+    _, host, root = process
+    content = bytes(range(256)) * 16384
+    start = requests.post(f"http://{host}/v2/a/blobs/uploads/", timeout=30)
+    url = f"http://{host}{start.headers['Location']}"
+    response = requests.patch(url, data=content, timeout=30)
+    assert response.status_code == 500
+    assert response.json()["errors"] == [
+        {
+            "code": "UNKNOWN",
+            "message": "unknown error",
+            "detail": "the registry's storage failed: File too large",
+        }
+    ]
+    kept = content[: kept_of_url(url)]
+    assert 1 << 20 <= len(kept) < 2_500_000
+    done = requests.put(f"{url}&digest={digest(kept)}", timeout=30)
+    assert done.status_code == 201
+    assert requests.get(f"http://{host}{done.headers['Location']}", timeout=30).content == kept
+    assert not list((root / "incoming").iterdir())
+
+
+def kept_of_url(url):
+    return int(requests.get(url, timeout=30).headers["Range"].removeprefix("0-")) + 1
+
+
+@pytest.mark.parametrize("process", [(100_000,)], indirect=True)
+def test_a_manifest_that_finds_no_room_leaves_nothing(process):
+    _, host, root = process
+    content = b'{"schemaVersion": 2, "manifests": [], "x": "%s"}' % (b"x" * 200_000)
+    headers = {"Content-Type": "application/vnd.oci.image.index.v1+json"}
+    url = f"http://{host}/v2/a/manifests/v1"
+    assert requests.put(url, data=content, headers=headers, timeout=30).status_code == 500
+    assert requests.get(url, timeout=30).status_code == 404
+    assert not [path for path in root.rglob("*") if path.is_file()]
