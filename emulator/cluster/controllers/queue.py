@@ -33,9 +33,6 @@ class WorkQueue(Generic[K]):
         self._failures: dict[K, int] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
 
-    def __len__(self) -> int:
-        return len(self._order)
-
     def add(self, keys: Iterable[K]) -> None:
         """Have these keys looked at as soon as the worker gets to them."""
         for key in keys:
