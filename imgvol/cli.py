@@ -42,14 +42,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         parsed = _parser(arguments).parse_args(arguments)
         status: int = parsed.handler(parsed)
-        sys.stdout.flush()
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
-        # Whoever read our output has gone; nor must Python complain when it flushes it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _BROKEN_PIPE
+    finally:
+        unwritten = _flush()
+    if isinstance(unwritten, BrokenPipeError):
+        return _BROKEN_PIPE
+    if unwritten is not None and status == 0:
+        print(f"imgvol: cannot write the output: {(unwritten.strerror or '').lower()}", file=sys.stderr)
+        return 1
     return status
+
+
+def _flush() -> OSError | None:
+    """Write out what was printed; if that fails, see to it that Python does not complain once more at exit."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return error
+    return None
 
 
 def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:

@@ -12,6 +12,8 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from packager.errors import from_os_error
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
@@ -97,23 +99,23 @@ class Console:
 
     def verified(self, target: str, violations: Sequence[Violation]) -> None:
         """The result of `verify`."""
-        self._close()
-        if self._as_json:
-            print(json.dumps({"target": target, "violations": [asdict(violation) for violation in violations]}))
-            return
-        for violation in violations:
-            print(violation)
         count = len(violations)
-        print(f"{target}: {count or 'no'} violation{'' if count == 1 else 's'}")
+        fields = {"target": target, "violations": [asdict(violation) for violation in violations]}
+        summary = f"{target}: {count or 'no'} violation{'' if count == 1 else 's'}"
+        self._write(json.dumps(fields) if self._as_json else "\n".join([*map(str, violations), summary]))
 
     def _print(self, fields: dict[str, Any], lines: Iterable[tuple[str, str]]) -> None:
+        shown = [f"{name:<{_WIDTH}} {value}".rstrip() for name, value in lines if value or not name]
+        self._write(json.dumps(fields) if self._as_json else "\n".join(shown))
+
+    def _write(self, text: str) -> None:
         self._close()
-        if self._as_json:
-            print(json.dumps(fields))
-            return
-        for name, value in lines:
-            if value or not name:
-                print(f"{name:<{_WIDTH}} {value}".rstrip())
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise from_os_error(error, "write the output") from error
 
     def _warn(self, warnings: Iterable[str]) -> None:
         self._close()

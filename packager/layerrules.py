@@ -6,6 +6,7 @@ import hashlib
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from packager.gzipping import HEADER
 from packager.tarreader import Reader
@@ -30,19 +31,14 @@ class LayerFacts:
 
 
 def check_layer(chunks: Iterator[bytes], where: str, report: Report) -> LayerFacts:
-    """Report every violation within a layer's bytes, read once and to the end, in memory that does not
-    grow."""
+    """Report every violation within a layer's bytes, read once and to the end, in memory that does not grow."""
     stored = _Hashing(chunks)
-    plain = _Hashing(_uncompressed(stored, where, report))
-    first = next(plain, None)
-    if first is None:
-        for _ in stored:
-            pass
-        return LayerFacts(stored.digest, stored.size, None, None)
-    mtime = check_archive(Reader(_chain(first, plain)), where, report)
+    member = _Member(stored, where, report)
+    plain = _Hashing(member.content())
+    mtime = check_archive(Reader(plain), where, report) if member.is_gzip else None
     for _ in stored:
         pass
-    return LayerFacts(stored.digest, stored.size, plain.digest, mtime)
+    return LayerFacts(stored.digest, stored.size, plain.digest if member.is_whole else None, mtime)
 
 
 class _Hashing:
@@ -67,46 +63,56 @@ class _Hashing:
         return f"sha256:{self._hash.hexdigest()}"
 
 
-def _chain(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
+class _Member:
+    """The first gzip member of a layer. Everything that keeps the layer from being one such is reported.
 
+    `is_whole` is known once the content has been read.
+    """
 
-def _uncompressed(stored: Iterator[bytes], where: str, report: Report) -> Iterator[bytes]:
-    """The content of the first gzip member; everything that is not one well-formed member is reported."""
-    reader = Reader(iter(stored))
-    header = reader.read(len(HEADER))
-    if not header.startswith(_MAGIC):
-        report("compression", where, f"gzip, which begins {_MAGIC.hex()}", header[:3].hex() or "nothing")
-        return
-    if header != HEADER:
-        report("gzip header", where, f"{HEADER.hex()}, which holds no name and no time", header.hex())
-    member = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    rest = reader.rest()
-    try:
-        for chunk in _chain(header, rest):
-            todo = chunk
-            while todo and not member.eof:
-                piece = member.decompress(todo, _PIECE)
-                todo = member.unconsumed_tail
-                if piece:
-                    yield piece
-            if member.eof:
-                break
-        while not member.eof and (piece := member.decompress(member.unconsumed_tail, _PIECE)):
-            yield piece
-    except zlib.error as error:
-        report("compression", where, "gzip that can be uncompressed", str(error))
-        return
-    if not member.eof:
-        report("compression", where, "one whole gzip member", "a member that is cut off")
-        return
-    follows = member.unused_data[: len(HEADER)]
-    trailing = len(member.unused_data)
-    for chunk in rest:
-        follows = (follows + chunk)[: len(HEADER)]
-        trailing += len(chunk)
-    if follows.startswith(_MAGIC):
-        report("compression", where, "one gzip member", f"a second one, {trailing} bytes further on")
-    elif trailing:
-        report("compression", where, "nothing after the gzip member", f"{trailing} more bytes")
+    def __init__(self, stored: Iterator[bytes], where: str, report: Report) -> None:
+        self._where = where
+        self._report = report
+        reader = Reader(stored)
+        self._header = reader.read(len(HEADER))
+        self._rest = reader.rest()
+        self.is_whole = False
+        self.is_gzip = self._header.startswith(_MAGIC)
+        if not self.is_gzip:
+            found = self._header[:3].hex() or "nothing"
+            report("compression", where, f"gzip, which begins {_MAGIC.hex()}", found)
+        elif self._header != HEADER:
+            expected = f"{HEADER.hex()}, which holds no name and no time"
+            report("gzip header", where, expected, self._header.hex())
+
+    def content(self) -> Iterator[bytes]:
+        """What the member holds, as far as it can be uncompressed."""
+        member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        try:
+            for chunk in chain([self._header], self._rest):
+                todo = chunk
+                while todo and not member.eof:
+                    if piece := member.decompress(todo, _PIECE):
+                        yield piece
+                    todo = member.unconsumed_tail
+                if member.eof:
+                    break
+            while not member.eof and (piece := member.decompress(b"", _PIECE)):
+                yield piece
+        except zlib.error as error:
+            self._report("compression", self._where, "gzip that can be uncompressed", str(error))
+            return
+        if not member.eof:
+            self._report("compression", self._where, "one whole gzip member", "a member that is cut off")
+            return
+        self.is_whole = True
+        self._trailing(member.unused_data)
+
+    def _trailing(self, data: bytes) -> None:
+        begins, size = data[: len(HEADER)], len(data)
+        for chunk in self._rest:
+            begins = (begins + chunk)[: len(HEADER)]
+            size += len(chunk)
+        if begins.startswith(_MAGIC):
+            self._report("compression", self._where, "one gzip member", f"another one, {size} bytes from the end")
+        elif size:
+            self._report("compression", self._where, "nothing after the gzip member", f"{size} more bytes")

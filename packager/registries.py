@@ -12,7 +12,6 @@ tests/packager/test_oras_contract.py shows each)
 
 from __future__ import annotations
 
-import hashlib
 import random
 import socket
 import time
@@ -99,13 +98,6 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]  # oras has 
         response = self.do_request(f"{self.reference.api}/blobs/{digest}", stream=True)
         self._expect(response, {200}, f"has no blob {digest}")
         return self._body(response, None)
-
-    def checked_blob(self, digest: str, size: int) -> bytes:
-        """A small blob, held to its digest and size."""
-        body = b"".join(self.blob(digest))
-        if len(body) != size or f"sha256:{hashlib.sha256(body).hexdigest()}" != digest:
-            raise PackagerError(f"{self.reference.registry} sent something else than {digest}")
-        return body
 
     def has_blob(self, digest: str) -> bool:
         """Whether the repository already has a blob."""

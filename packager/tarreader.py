@@ -6,7 +6,7 @@ who checks archives must not.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from packager.tarwriter import BLOCK, FILE, SYMLINK
@@ -87,8 +87,11 @@ class Reader:
             yield chunk
 
 
-def members(reader: Reader) -> Iterator[Member]:
-    """The members up to the two zero blocks that end an archive; BrokenArchiveError if it cannot be read."""
+def members(reader: Reader, on_padding: Callable[[int], None]) -> Iterator[Member]:
+    """The members up to the two zero blocks that end an archive; BrokenArchiveError if it cannot be read.
+
+    `on_padding` is told where content is not filled up with zeros to whole blocks, which nobody else would see.
+    """
     raw = b""
     records: dict[str, bytes] = {}
     while True:
@@ -117,10 +120,12 @@ def members(reader: Reader) -> Iterator[Member]:
                 continue
         member = _member(block, kind, size, records, raw, at)
         yield member
-        content_size = 0 if kind in _WITHOUT_CONTENT or kind == _GLOBAL else member.size
-        content_size += -content_size % BLOCK
-        if reader.skip(content_size) < content_size:
+        length = 0 if kind in _WITHOUT_CONTENT or kind == _GLOBAL else member.size
+        padding = -length % BLOCK
+        if reader.skip(length) < length or len(rest := reader.read(padding)) < padding:
             raise BrokenArchiveError(f"it is cut off in the content of the entry at byte {at}")
+        if any(rest):
+            on_padding(reader.position - padding)
         raw, records = b"", {}
 
 

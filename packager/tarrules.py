@@ -124,8 +124,12 @@ class _Archive:
 def check_archive(reader: Reader, where: str, report: Report) -> int | None:
     """Report every violation in an archive, read to its end; return its entries' time if they have one."""
     archive = _Archive(where, report)
+
+    def on_padding(at: int) -> None:
+        report("archive", where, "content filled up with zeros", f"other bytes at byte {at}")
+
     try:
-        for member in members(reader):
+        for member in members(reader, on_padding):
             archive.check(member)
     except BrokenArchiveError as error:
         report("archive", where, "a tar that can be read to its end", str(error))

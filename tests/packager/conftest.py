@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside this file
+from packager_faulty import FaultyRegistry, serve
+
 from emulator.registry import Registry, RequestSeen
 
 REPOSITORY = Path(__file__).parents[2]
@@ -123,3 +126,9 @@ def imgvol(tmp_path: Path) -> Imgvol:
         )
 
     return run
+
+
+@pytest.fixture
+def faulty() -> Iterator[FaultyRegistry]:
+    with serve() as registry:
+        yield registry

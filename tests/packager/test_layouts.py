@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -24,7 +23,7 @@ def test_a_layout_holds_the_index_its_manifests_configs_and_one_layer(content: P
     assert len(list((tmp_path / "out/blobs/sha256").iterdir())) == 1 + 2 + 2 + 1
     assert [variant.platform for variant in packed.variants] == ["linux/amd64", "linux/arm64"]
     assert len({variant.layer_digests for variant in packed.variants}) == 1
-    assert os.listdir(tmp_path / "out" / "blobs") == ["sha256"]
+    assert [path.name for path in (tmp_path / "out/blobs").iterdir()] == ["sha256"]
 
 
 def test_a_single_platform_gives_a_plain_manifest(content: Path, tmp_path: Path) -> None:
@@ -41,7 +40,7 @@ def test_an_earlier_layout_and_an_empty_directory_are_replaced(content: Path, tm
     second = packager.pack(content, tmp_path / "out")
     assert second.digest != first.digest
     assert packager.verify(tmp_path / "out") == []
-    assert sorted(os.listdir(tmp_path)) == ["content", "out"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["content", "out"]
 
 
 def test_a_failed_packing_leaves_the_earlier_layout(content: Path, tmp_path: Path) -> None:
@@ -50,7 +49,7 @@ def test_a_failed_packing_leaves_the_earlier_layout(content: Path, tmp_path: Pat
     with pytest.raises(packager.PackagerError):
         packager.pack(content, tmp_path / "out")
     assert packager.inspect(tmp_path / "out").digest == first.digest
-    assert sorted(os.listdir(tmp_path)) == ["content", "out"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["content", "out"]
 
 
 @pytest.mark.parametrize(
@@ -93,7 +92,7 @@ def test_killed_while_packing_it_leaves_nothing(tmp_path: Path, make_tree) -> No
         assert process.stdout is not None
         assert process.stdout.readline() == "packing\n"
         process.kill()
-    assert os.listdir(output) == []
+    assert [path.name for path in output.iterdir()] == []
 
 
 @pytest.mark.parametrize("signal_name", ["SIGTERM", "SIGINT"])
@@ -121,7 +120,7 @@ def test_interrupted_it_leaves_nothing(tmp_path: Path, signal_name: str) -> None
             process.kill()
     assert (out, err) == ("", "")
     assert process.returncode == (143 if signal_name == "SIGTERM" else 130)
-    assert os.listdir(output) == []
+    assert [path.name for path in output.iterdir()] == []
 
 
 def _has_open(pid: int, file: Path) -> bool:
