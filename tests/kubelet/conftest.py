@@ -214,6 +214,16 @@ class NodeLab:
         chunks = [chunk async for chunk in self.kubelet.logs(self.pod(name), container, LogOptions(**options))]
         return b"".join(chunks).decode()
 
+    async def says(self, name: str, text: str) -> None:
+        """Wait until a pod's log has a text."""
+        from emulator.cluster import LogOptions
+
+        seen = b""
+        async for chunk in self.kubelet.logs(self.pod(name), "main", LogOptions(follow=True)):
+            seen += chunk
+            if text.encode() in seen:
+                return
+
     async def follow(self, resource: str) -> None:
         async for _ in self.api.watch(resource):
             self.changed.set()

@@ -47,6 +47,7 @@ class KubeletNode:
         self.name = name
         self.ready = asyncio.Event()
         """Set once the node is registered."""
+        self.isolation = isolation
         self._api = api
         self._context = NodeContext(
             api=api,
@@ -68,12 +69,17 @@ class KubeletNode:
         self._workers: dict[str, PodWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
+    @property
+    def pods(self) -> tuple[Object, ...]:
+        """The pods of which something is left on the node."""
+        return tuple(worker.pod for worker in self._workers.values())
+
     async def run(self) -> None:
         """Register, then keep the node's pods as the API server says until cancelled."""
         self._api.kubelets[self.name] = self
         node = self._api.create("nodes", self._node)
-        lease = self._api.create("leases", node_lease(node), "kube-node-lease")
-        heartbeat = asyncio.create_task(self._renew(lease))
+        self._api.create("leases", node_lease(node), "kube-node-lease")
+        heartbeat = asyncio.create_task(self._renew())
         watch = self._api.watch("pods", field_selector=f"spec.nodeName={self.name}")
         self.ready.set()
         try:
@@ -109,12 +115,12 @@ class KubeletNode:
                 {"message": f"the worker of {task.get_name()} failed", "exception": error, "task": task}
             )
 
-    async def _renew(self, lease: Object) -> None:
+    async def _renew(self) -> None:
         while True:
             await self._context.clock.sleep(LEASE_SECONDS / 4)
-            lease["spec"]["renewTime"] = Clock.micro_timestamp()
+            renewal = {"spec": {"renewTime": Clock.micro_timestamp()}}
             with contextlib.suppress(ApiError):  # deleted by somebody: there is nothing to renew
-                lease = self._api.update("leases", {**lease, "metadata": {**lease["metadata"], "resourceVersion": ""}})
+                self._api.patch("leases", self.name, renewal, "kube-node-lease", kind="merge")
 
     # What the API server asks
 
