@@ -6,6 +6,7 @@ Source: containerd core/diff/stream.go, pkg/archive/compression (the first bytes
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 import zlib
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ __all__ = ["Unpacked", "decompress"]
 
 _GZIP_MAGIC = b"\x1f\x8b\x08"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_GZIP_HEADER = 10
 _PIECE = 16 << 10  # deflate makes at most a thousand times that of it
 _ZSTD_OUTPUT = 1 << 20
 
@@ -53,6 +55,8 @@ def decompress(blob: Path, media_type: str, target: Path) -> Unpacked:
         magic = source.read(8)
         source.seek(0)
         if detected and magic.startswith(_GZIP_MAGIC):
+            if os.fstat(source.fileno()).st_size < _GZIP_HEADER:
+                raise LayerError(f"failed to get stream processor for {media_type}: unexpected EOF")
             pieces = _gunzip(source)
         elif detected and (magic.startswith(_ZSTD_MAGIC) or _is_skippable(magic)):
             pieces = _unzstd(source)
@@ -80,6 +84,9 @@ def _gunzip(source: BinaryIO) -> Iterator[bytes]:
     while piece := source.read(_PIECE):
         while piece:
             if member.eof:  # members follow one another
+                piece += source.read(_GZIP_HEADER) if len(piece) < _GZIP_HEADER else b""
+                if len(piece) < _GZIP_HEADER:
+                    raise _StreamError("unexpected EOF")
                 member, position = zlib.decompressobj(wbits=31), 0
             before = member.copy()
             try:
@@ -114,25 +121,25 @@ def _unzstd(source: BinaryIO) -> Iterator[bytes]:
         from backports import zstd
 
     frame = zstd.ZstdDecompressor()
-    started = False
+    start = b""  # of the frame
     while piece := source.read(_PIECE):
         while True:
             if frame.eof:
-                frame, started = zstd.ZstdDecompressor(), False
+                frame, start = zstd.ZstdDecompressor(), b""
+            start = start or piece[:8]
             try:
                 yield frame.decompress(piece, _ZSTD_OUTPUT)
             except zstd.ZstdError as error:
-                mismatch = "checksum" in str(error)
-                raise _StreamError(
-                    "CRC check failed"
-                    if mismatch
-                    else "invalid input: magic number mismatch"
-                    if not started
-                    else f"corrupt zstd input: {error}"
-                ) from None
-            started = True
+                raise _StreamError(_zstd_text(str(error), start)) from None
             piece = frame.unused_data if frame.eof else b""
             if not piece and (frame.eof or frame.needs_input):
                 break
-    if started and not frame.eof:
+    if not frame.eof:
         raise _StreamError("unexpected EOF")
+
+
+def _zstd_text(error: str, start: bytes) -> str:
+    if not start.startswith(_ZSTD_MAGIC) and not _is_skippable(start):
+        return "invalid input: magic number mismatch" if len(start) >= len(_ZSTD_MAGIC) else "unexpected EOF"
+    # The runtime's decoder tells a dozen kinds of corruption apart; these words begin most of them.
+    return "CRC check failed" if "checksum" in error else "corruption detected"
