@@ -26,6 +26,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--kubeconfig", default="", metavar="FILE", help="any cluster that already runs; goes with --registry"
     )
     group.addoption("--registry", default="", metavar="HOST[/PREFIX]", help="the registry of --kubeconfig's cluster")
+    group.addoption(
+        "--claim",
+        action="append",
+        default=[],
+        metavar="ID",
+        help="judge only these claims, e.g. subpath/missing-directory-fails or 'image/*'; may be given more than once",
+    )
+    group.addoption("--report", default="", metavar="DIR", help="where the reports go (default: build/report)")
     emulator = parser.getgroup("emulator", "the embedded emulator")
     emulator.addoption(
         "--runtime",

@@ -7,6 +7,7 @@ as plain strings.
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,20 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_JUDGED] = {}
     if _leads(config) and not config.option.xmlpath:
         config.option.xmlpath = str(_reports(config) / "junit.xml")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep the claims that `--claim` asks for, if it asks for any."""
+    patterns: list[str] = config.option.claim
+    if not patterns:
+        return
+    claims = {item: claim_of(item) for item in items}
+    ids = {claim.id for claim in claims.values() if claim}
+    if unknown := [pattern for pattern in patterns if not fnmatch.filter(ids, pattern)]:
+        raise pytest.UsageError(f"--claim: no claim is called {', '.join(unknown)}; docs/claims.md lists them all")
+    kept = [item for item, claim in claims.items() if claim and any(fnmatch.fnmatch(claim.id, p) for p in patterns)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
+    items[:] = kept
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -233,7 +248,7 @@ def _probe(target: Target) -> str:
 
 
 def _reports(config: pytest.Config) -> Path:
-    return config.rootpath / "build" / "report"
+    return Path(config.option.report) if config.option.report else config.rootpath / "build" / "report"
 
 
 def _leads(config: pytest.Config) -> bool:

@@ -112,14 +112,14 @@ def test_executable_bit(lab: Lab) -> None:
         "ok",
         _image(
             {"path": "tool", "program": "probe"},
+            {"path": "script", "text": "no program\n", "mode": 0o755},
             {"path": "text", "text": "no program\n", "mode": 0o644},
         ),
     )
     reference = f"{lab.repository('ok').reference}:v1"
-    for path, wanted in (("/content/tool", "ok"), ("/content/text", "permission denied")):
-        name = f"runs-{Path(path).name}"
-        pod = usual_pod(name, image=lab.probe, reference=reference, container={"args": ["exec", path, "env"][:3]})
-        seen = lab.run(pod)
+    for name, wanted in (("tool", "ok"), ("script", "exec format error"), ("text", "permission denied")):
+        container = {"args": ["exec", f"/content/{name}", "env"]}
+        seen = lab.run(usual_pod(f"runs-{name}", image=lab.probe, reference=reference, container=container))
         assert seen.probe.get("result", seen.brief()).endswith(wanted)
 
 

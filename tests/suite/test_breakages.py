@@ -1,0 +1,140 @@
+"""The suite notices an emulator that is broken on purpose: the claims that must fail do, and a healthy one passes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SABOTAGE = Path(__file__).parent / "sabotage"
+HEALTHY = "api/empty-reference-rejected"
+
+BREAKAGES = {
+    "writable_mount": [
+        "readonly/create-denied-to-user",
+        "readonly/mkdir-denied-to-root",
+        "readonly/unlink-denied-to-root",
+        "readonly/rename-denied-to-root",
+        "readonly/chmod-denied-to-root",
+        "readonly/open-write-denied-to-root",
+    ],
+    "everything_readable": ["permissions/user-and-closed-file", "permissions/user-and-private-inside-file"],
+    "nothing_executable": ["mount/executable-bit-kept"],
+    "whiteouts_kept_as_files": ["image/whiteout-hides-lower-file", "image/whiteout-of-nothing-disappears"],
+    "diff_ids_unchecked": ["image/wrong-diff-id-fails-to-pull"],
+    "blobs_unchecked": ["image/corrupt-layer-fails-to-pull"],
+    "any_platform_will_do": ["image/index-without-node-platform-fails-to-pull"],
+    "secrets_unused": ["auth/pod-secret-is-used-for-image-volumes", "auth/secret-added-later-lets-the-pod-start"],
+    "private_images_for_all": ["auth/cached-private-image-is-not-given-to-others"],
+    "always_pulls_once": [
+        "pull-policy/always-new-pod-sees-moved-tag",
+        "pull-policy/always-restarted-container-sees-moved-tag",
+    ],
+    "default_policy_is_if_not_present": ["pull-policy/default-for-no-tag", "pull-policy/default-for-latest-and-digest"],
+    "pods_may_change": ["api/reference-of-a-pod-is-immutable"],
+    "security_unenforced": ["security/restricted-refuses-what-it-must"],
+    "rollout_stops_the_old_first": [
+        "rollout/new-digest-loses-no-request",
+        "rollout/bad-digest-leaves-the-old-version-serving",
+    ],
+}
+
+
+def judge(tmp_path: Path, claims: list[str], *options: str, **environment: str) -> tuple[int, dict[str, str]]:
+    """Run the suite by itself on some claims; its exit status and the verdicts by claim."""
+    command = [sys.executable, "-m", "pytest", "conformance", "-n0", "-q", "-p", "no:cacheprovider"]
+    run = subprocess.run(
+        [*command, f"--report={tmp_path}", *(f"--claim={claim}" for claim in claims), *options],
+        cwd=ROOT,
+        env={**os.environ, "IMGVOL_PATIENCE": "4", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    results = tmp_path / "results.json"
+    assert results.exists(), run.stdout + run.stderr
+    return run.returncode, {one["id"]: one["verdict"] for one in json.loads(results.read_text())["claims"]}
+
+
+# Breakages that have nothing to do with each other share an emulator, since starting one and the suite takes seconds.
+TOGETHER = (
+    "writable_mount whiteouts_kept_as_files default_policy_is_if_not_present secrets_unused",
+    "everything_readable diff_ids_unchecked always_pulls_once pods_may_change",
+    "nothing_executable blobs_unchecked any_platform_will_do private_images_for_all security_unenforced",
+    "rollout_stops_the_old_first",
+)
+
+
+def test_every_breakage_is_tried() -> None:
+    assert sorted(" ".join(TOGETHER).split()) == sorted(BREAKAGES)
+
+
+@pytest.mark.parametrize("breakages", TOGETHER)
+def test_breakages_are_noticed(breakages: str, tmp_path: Path) -> None:
+    failing = [claim for breakage in breakages.split() for claim in BREAKAGES[breakage]]
+    status, verdicts = judge(tmp_path, [*failing, HEALTHY], IMGVOL_BREAKAGES=breakages, PYTHONPATH=str(SABOTAGE))
+    assert verdicts == {**dict.fromkeys(failing, "fail"), HEALTHY: "pass"}
+    assert status == 1
+
+
+def test_without_a_breakage_all_of_them_pass(tmp_path: Path) -> None:
+    claims = sorted({HEALTHY, *(claim for failing in BREAKAGES.values() for claim in failing)})
+    status, verdicts = judge(tmp_path, claims, PYTHONPATH=str(SABOTAGE))
+    assert verdicts == dict.fromkeys(claims, "pass")
+    assert status == 0
+
+
+def test_an_engine_that_is_deaf_to_sigterm_is_noticed(tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for program in (ROOT / "build" / "bin").iterdir():
+        (programs / program.name).symlink_to(program)
+    for architecture in ("amd64", "arm64"):
+        (programs / f"engine-linux-{architecture}").unlink()
+        subprocess.run(
+            ["go", "build", "-o", str(programs / f"engine-linux-{architecture}"), "."],
+            cwd=ROOT / "bench" / "engine_naive",
+            env={**os.environ, "GOARCH": architecture, "GOOS": "linux", "CGO_ENABLED": "0"},
+            check=True,
+        )
+    claim = "engine/ends-by-itself-on-sigterm"
+    status, verdicts = judge(tmp_path, [claim], IMGVOL_BIN=str(programs))
+    assert (status, verdicts) == (1, {claim: "fail"})
+
+
+def test_an_old_runtime_fails_exactly_the_subpath_claims(tmp_path: Path) -> None:
+    status, verdicts = judge(tmp_path, ["subpath/*", "mount/*"], "--runtime=containerd-2.1")
+    assert verdicts == {claim: "fail" if claim.startswith("subpath/") else "pass" for claim in verdicts}
+    assert {claim.split("/")[0] for claim in verdicts} == {"subpath", "mount"}
+    assert status == 1
+
+
+@pytest.mark.parametrize("option", ["--target=kind", "--aks", "--kubeconfig=none"])
+def test_a_target_that_cannot_be_had_is_a_failure(option: str, tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "conformance", option, "-n0", f"--report={tmp_path}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "no target: " in run.stdout + run.stderr
+    assert "Traceback" not in run.stdout + run.stderr
+
+
+def test_an_unknown_claim_is_a_usage_error(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "conformance", "--claim=no/such", "--collect-only", f"--report={tmp_path}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "no claim is called no/such" in run.stderr
