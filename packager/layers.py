@@ -162,8 +162,7 @@ def tree_layer(
                     progress("pack", done, before.size)
             else:
                 raise changed(entry.path, tree.path)
-        after = tree.survey()
-        if after.fingerprint != before.fingerprint:
+        if tree.fingerprint() != before.fingerprint:
             raise changed(tree.changed_since(started), tree.path)
         return replace(writer.finish(), warnings=before.warnings)
 

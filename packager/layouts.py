@@ -78,7 +78,7 @@ def _store(blob: Blob, path: Path) -> None:
         # /proc has the only name of such a file; without it, across file systems, or as another user, it is
         # copied.
         with suppress(OSError):
-            os.link(f"/proc/self/fd/{descriptor}", path, follow_symlinks=True)
+            _name(descriptor, path)
             return
     with path.open("wb") as file:
         offset = 0
@@ -87,6 +87,15 @@ def _store(blob: Blob, path: Path) -> None:
             offset += len(chunk)
     if offset != blob.size:
         raise PackagerError(f"{blob.digest} was to be {blob.size} bytes long and is {offset}")
+
+
+def _name(descriptor: int, path: Path) -> None:
+    """Give a nameless file a name. Only with a directory's descriptor does Python follow the link in /proc."""
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.link(f"/proc/self/fd/{descriptor}", path.name, dst_dir_fd=directory, follow_symlinks=True)
+    finally:
+        os.close(directory)
 
 
 def _replace(draft: Path, output: Path) -> None:

@@ -13,6 +13,7 @@ BLOCK = 512
 RECORD = 20 * BLOCK  # an archive is filled up with zeros to a multiple of this
 FILE, SYMLINK, DIRECTORY = b"0", b"2", b"5"
 _PAX = b"x"
+_MAGIC = b"ustar\x0000"
 _MAX_NAME = 100
 _MAX_OCTAL = 8**11 - 1
 
@@ -60,6 +61,8 @@ def _block(name: bytes, kind: bytes, mode: int, size: int, mtime: int, target: b
     block[148:156] = b"        "
     block[156:157] = kind
     block[157 : 157 + len(target[:_MAX_NAME])] = target[:_MAX_NAME]
-    block[257:265] = b"ustar\x0000"
-    block[148:155] = b"%06o\0" % sum(block)
+    block[257:265] = _MAGIC
+    # Only these fields are not zero.
+    checksum = sum(block[:_MAX_NAME]) + sum(block[100:157]) + sum(target[:_MAX_NAME]) + sum(_MAGIC)
+    block[148:155] = b"%06o\0" % checksum
     return bytes(block)

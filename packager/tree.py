@@ -12,6 +12,7 @@ import hashlib
 import os
 import stat
 import struct
+import sys
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ _SPECIAL = {
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # A node unpacks below a snapshot directory of some 100 bytes, and Linux takes paths of 4095 (PATH_MAX).
 _MAX_PATH = 3900
+# How Python decoded the names it gives us: what os.fsencode looks up for each.
+_ENCODING = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
 _CLOCK_TICK = 20_000_000  # by so many ns file systems' clocks may be behind the system's
 
 
@@ -40,19 +43,16 @@ _CLOCK_TICK = 20_000_000  # by so many ns file systems' clocks may be behind the
 class Entry:
     """One entry of a tree.
 
-    `path` is relative to the root, without slashes at the ends; `status` is the entry's own (never a link's
-    target's); `parent` is a descriptor of its directory, open until the walk goes on; `target` is a link's.
+    `path` is relative to the root, without slashes at the ends, and `name` its last component; `status` is
+    the entry's own (never a link's target's); `parent` is a descriptor of its directory, open until the walk
+    goes on; `target` is a link's.
     """
 
     path: bytes
+    name: bytes
     status: os.stat_result
     parent: int
     target: bytes = b""
-
-    @property
-    def name(self) -> bytes:
-        """The last component of the path."""
-        return self.path.rpartition(b"/")[2]
 
 
 @dataclass(frozen=True)
@@ -117,30 +117,34 @@ class Tree:
 
     def survey(self) -> Survey:
         """Look at everything without reading any file; raise PackagerError for what an image cannot hold."""
-        entries = size = 0
-        fingerprint = hashlib.blake2b()
-        refusals = 0
+        entries = size = refusals = 0
         first = ""
+        fingerprint = hashlib.blake2b()
         collisions = _Collisions()
         for entry in self.walk():
             entries += 1
-            status = entry.status
             refusal = self._refusal(entry)
             if refusal:
                 refusals += 1
                 first = first or f"cannot pack {show(entry.path)}: {refusal}"
             else:
-                collisions.see(entry.path)
-            if stat.S_ISREG(status.st_mode):
-                size += status.st_size
-            numbers = (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-            fingerprint.update(struct.pack("<IqqqI", *numbers, len(entry.path)) + entry.path + entry.target)
+                collisions.see(entry)
+            if stat.S_ISREG(entry.status.st_mode):
+                size += entry.status.st_size
+            fingerprint.update(_identity(entry))
         if refusals:
             more = f" (and {refusals - 1} more like it)" if refusals > 1 else ""
             raise PackagerError(first + more)
         if not entries:
             raise PackagerError(f"{self.path} is empty; there is nothing to pack")
         return Survey(entries, size, tuple(collisions.warnings), fingerprint.digest())
+
+    def fingerprint(self) -> bytes:
+        """As in a `Survey`, of the tree as it is now."""
+        fingerprint = hashlib.blake2b()
+        for entry in self.walk():
+            fingerprint.update(_identity(entry))
+        return fingerprint.digest()
 
     def changed_since(self, moment: int) -> bytes:
         """The path of an entry that was changed after `moment` (ns since 1970); "" if none tells, as when one went.
@@ -198,7 +202,7 @@ class Tree:
         try:
             with os.scandir(directory) as found:
                 for item in found:
-                    name = os.fsencode(item.name)
+                    name = item.name.encode(*_ENCODING)
                     names.append(name)
                     if item.is_dir(follow_symlinks=False):
                         names.append(name + b"/")
@@ -219,7 +223,7 @@ class Tree:
             target = os.readlink(name, dir_fd=parent) if stat.S_ISLNK(status.st_mode) else b""
         except OSError as error:
             raise _unreadable(error, path, self.path) from error
-        return Entry(path, status, parent, target)
+        return Entry(path, name, status, parent, target)
 
 
 def changed(path: bytes, tree: Path) -> PackagerError:
@@ -247,18 +251,30 @@ class _Collisions:
         self.warnings: list[str] = []
         self._seen: dict[bytes, dict[str, bytes]] = {}
 
-    def see(self, path: bytes) -> None:
-        parent, _, name = path.rpartition(b"/")
-        # The walk is in path order, so of all directories only the entry's ancestors can still grow.
-        for other in [other for other in self._seen if not _is_within(parent, other)]:
-            del self._seen[other]
-        names = self._seen.setdefault(parent, {})
-        normal = unicodedata.normalize("NFC", name.decode())
-        before = names.setdefault(normal.casefold(), path)
-        if before is not path:
-            same = unicodedata.normalize("NFC", before.rpartition(b"/")[2].decode()) == normal
-            how = "how their accents are encoded" if same else "upper and lower case"
-            self.warnings.append(f"{show(before)} and {show(path)} differ only in {how}")
+    def see(self, entry: Entry) -> None:
+        path, name = entry.path, entry.name
+        parent = path[: -len(name) - 1]
+        if parent not in self._seen:
+            # The walk is in path order, so of all directories only the entry's ancestors can still grow.
+            self._seen = {other: names for other, names in self._seen.items() if _is_within(parent, other)}
+            self._seen[parent] = {}
+        folded = name.decode().lower() if name.isascii() else _normal(name).casefold()
+        before = self._seen[parent].setdefault(folded, name)
+        if before is not name:
+            how = "how their accents are encoded" if _normal(before) == _normal(name) else "upper and lower case"
+            other = path[: -len(name)] + before
+            self.warnings.append(f"{show(other)} and {show(path)} differ only in {how}")
+
+
+def _normal(name: bytes) -> str:
+    return unicodedata.normalize("NFC", name.decode())
+
+
+def _identity(entry: Entry) -> bytes:
+    """What changes when an entry is changed."""
+    status, path = entry.status, entry.path
+    numbers = (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+    return struct.pack("<IqqqI", *numbers, len(path)) + path + entry.target
 
 
 def _is_within(path: bytes, ancestor: bytes) -> bool:

@@ -135,11 +135,16 @@ class _Handler(BaseHTTPRequestHandler):
         return 201, {"Docker-Content-Digest": digest}, b""
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """A client that went away is what these tests are about."""
+
+
 @contextmanager
 def serve() -> Iterator[FaultyRegistry]:
     registry = FaultyRegistry()
     handler = type("Handler", (_Handler,), {"registry": registry})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+    with _Server(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
         thread.start()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import packager
+from packager import images
 
 
 def test_a_layout_holds_the_index_its_manifests_configs_and_one_layer(content: Path, tmp_path: Path) -> None:
@@ -129,3 +132,27 @@ def _has_open(pid: int, file: Path) -> bool:
             if descriptor.readlink() == file:
                 return True
     return False
+
+
+def test_the_layer_is_not_copied_into_the_layout(content: Path, tmp_path: Path, monkeypatch) -> None:
+    try:
+        os.close(os.open(tmp_path, os.O_TMPFILE | os.O_RDWR))
+    except OSError:
+        pytest.skip("this file system has no nameless files")
+    monkeypatch.setattr(images.FileBlob, "read", None)
+    packager.pack(content, tmp_path / "out")
+    assert packager.verify(tmp_path / "out") == []
+
+
+def test_without_nameless_files_the_layer_is_copied(content: Path, tmp_path: Path, monkeypatch) -> None:
+    really = os.open
+
+    def without(path: object, flags: int, *rest: object, **options: object) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        return really(path, flags, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "open", without)
+    packager.pack(content, tmp_path / "out")
+    assert packager.verify(tmp_path / "out") == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["content", "out"]
