@@ -31,7 +31,9 @@ $(BIN)/engine-linux-%: $(wildcard engine/*.go) engine/go.mod | $(VENV)/ready
 $(BIN)/probe-linux-%: $(wildcard fixtures/probe/*.go) fixtures/probe/go.mod | $(VENV)/ready
 	cd fixtures/probe && GOOS=linux GOARCH=$* go build $(GO_FLAGS) -o ../../$@ .
 
-$(BIN)/%: emulator/node/sandbox/%/main.go emulator/node/sandbox/%/go.mod | $(VENV)/ready
+$(BIN)/pause: $(wildcard emulator/node/sandbox/pause/*.go)
+$(BIN)/run: $(wildcard emulator/node/sandbox/run/*.go)
+$(BIN)/%: emulator/node/sandbox/%/go.mod | $(VENV)/ready
 	cd emulator/node/sandbox/$* && go build $(GO_FLAGS) -o ../../../../$@ .
 
 conformance: setup ## run the conformance suite on the emulator

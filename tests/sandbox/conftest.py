@@ -41,6 +41,24 @@ class Who:
     groups: tuple[int, ...] = (0, NOBODY_YET)
 
 
+def descendants(pid: int) -> set[int]:
+    """A process's children and theirs."""
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+    found: set[int] = set()
+    while more := {child for child, parent in parents.items() if parent in {pid, *found}} - found:
+        found |= more
+    return found
+
+
+@pytest.fixture(name="descendants")
+def _descendants() -> Callable[[int], set[int]]:
+    return descendants
+
+
 @pytest.fixture(scope="session")
 def tool(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program that the containers run."""
@@ -113,6 +131,14 @@ class Pods:
         yield container
         container.signal(9)
         await container.wait()
+
+    def programs(self) -> set[str]:
+        """What runs below this process."""
+        found = set()
+        for pid in descendants(os.getpid()):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                found.add(Path(f"/proc/{pid}/cmdline").read_text().split("\0")[0])
+        return found
 
     def image(self, files: dict[str, str]) -> Path:
         """An unpacked image: directories and files of root, as a user without root gets to see them too."""

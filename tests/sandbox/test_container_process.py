@@ -162,6 +162,23 @@ def test_a_container_of_a_stopped_pod(in_pods) -> None:
     in_pods(test)
 
 
+def test_a_start_that_nobody_waits_for_any_more(in_pods) -> None:
+    """Its container must not live on unseen, whenever the caller gave up."""
+
+    async def test(pods) -> None:
+        async with pods.pod() as sandbox:
+            for turns in range(6):
+                starting = asyncio.ensure_future(Container.start(sandbox, pods.spec("default:15", "block:")))
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                starting.cancel()
+                await asyncio.wait([starting])
+            while "/tool" in pods.programs():
+                await asyncio.wait_for(sandbox.control.request("dial", host="127.0.0.1", port=1), 10)
+
+    in_pods(test)
+
+
 def test_what_it_writes_is_lost_with_it(in_pods) -> None:
     async def test(pods) -> None:
         async with pods.pod() as sandbox:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,20 +52,6 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
-def descendants(pid: int) -> set[int]:
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-    found: set[int] = set()
-    while more := {child for child, parent in parents.items() if parent in {pid, *found}} - found:
-        found |= more
-    return found
-
-
 def gone(pidfds: list[int], seconds: float) -> bool:
     """Whether all processes end in time."""
     deadline = time.monotonic() + seconds
@@ -73,7 +60,7 @@ def gone(pidfds: list[int], seconds: float) -> bool:
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_every_process_ends_with_the_emulator(
-    isolation: Isolation, tool: Path, tmp_path: Path, how: signal.Signals
+    isolation: Isolation, tool: Path, tmp_path: Path, how: signal.Signals, descendants: Callable[[int], set[int]]
 ) -> None:
     emulator = subprocess.Popen(
         [sys.executable, "-c", EMULATOR, str(tmp_path), str(tool), isolation.mode],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import json
 import os
@@ -166,7 +167,10 @@ class Container:
         self._sandbox.control.signal(self._ident, number)
 
     def _ended(self, code: int, signal: int) -> None:
-        oom = self._cgroup is not None and self._cgroup.oom_killed()
+        oom = False
+        if self._cgroup is not None:
+            with contextlib.suppress(OSError):  # somebody else has removed the group
+                oom = self._cgroup.oom_killed()
         self._remove_cgroup()
         self._exit.set_result(Exit(code, signal, oom))
 
@@ -188,7 +192,8 @@ class Container:
 
     def _remove_cgroup(self) -> None:
         if self._cgroup is not None:
-            self._cgroup.remove()
+            with contextlib.suppress(OSError):  # still busy: it goes with the state directory
+                self._cgroup.remove()
             self._cgroup = None
 
 

@@ -7,6 +7,7 @@ import asyncio
 import itertools
 import json
 import os
+import signal
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -42,6 +43,7 @@ class Control:
         self.ready: asyncio.Future[Reply] = self._loop.create_future()
         self._waiting: dict[int, asyncio.Future[Reply]] = {0: self.ready}
         self._on_ended: dict[int, Callable[[int, int], None]] = {}
+        self._unwanted: set[int] = set()
         self._closed = False
 
     async def request(self, do: str, fds: Sequence[int] = (), **fields: Any) -> Reply:
@@ -58,7 +60,9 @@ class Control:
         try:
             reply = await self._ask(ident, "start", fds, fields)
         except BaseException:
+            # Whoever asked no longer wants it; it may be on its way.
             self._on_ended.pop(ident, None)
+            self._unwanted.add(ident)
             raise
         if reply.error:
             self._on_ended.pop(ident, None)
@@ -93,6 +97,11 @@ class Control:
         try:
             self._send({"id": ident, "do": do, **fields}, fds)
             return await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled() and not future.exception():
+                for fd in future.result().fds:
+                    os.close(fd)
+            raise
         finally:
             self._waiting.pop(ident, None)
 
@@ -123,6 +132,10 @@ class Control:
             if on_ended:
                 on_ended(answer["ended"]["code"], answer["ended"]["signal"])
             return
+        if answer["id"] in self._unwanted:
+            self._unwanted.remove(answer["id"])
+            if "error" not in answer:
+                self.signal(answer["id"], signal.SIGKILL)
         future = self._waiting.get(answer["id"])
         if future is None or future.done():
             for fd in fds:

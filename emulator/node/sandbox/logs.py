@@ -104,7 +104,7 @@ class _Reader:
 
     def _output(self, entry: bytes) -> bytes:
         time, _, tag, text = entry.split(b" ", 3)
-        if time.decode() < self._since:
+        if time.decode().removesuffix("Z") < self._since:
             return b""
         output = text if tag == b"P" else text + b"\n"
         if self._timestamps and self._at_line_start:

@@ -59,29 +59,11 @@ class PodSandbox:
         """
         workdir.mkdir(parents=True, exist_ok=True)
         _write_files(isolation, hostname, workdir, address, resolv_conf, host_aliases)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        state = statedir.enclosing(workdir) or workdir
-        command = [program("pause"), str(theirs.fileno()), str(state)]
         if isolation.mode == "none":
             address = ""
-        else:
-            (workdir / "shm").mkdir(exist_ok=True)
-            command = [
-                *(bubblewrap(), *namespaces(isolation.mode), "--hostname", hostname, "--dev-bind", "/", "/"),
-                *("--perms", "1777", "--size", str(_SHM_BYTES), "--tmpfs", str(workdir / "shm")),
-                *("--chdir", "/", "--", *command, *([address] if address else [])),
-            ]
         complaint = os.memfd_create("complaint")
         try:
-            with theirs:
-                process = subprocess.Popen(  # noqa: ASYNC220 - returns as soon as the program runs
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=complaint,
-                    pass_fds=[theirs.fileno()],
-                    env={},
-                )
+            process, ours = _spawn(isolation, hostname, workdir, address, complaint)
             sandbox = cls(isolation, workdir, address, process, Control(ours))
             try:
                 await sandbox.control.ready
@@ -119,6 +101,40 @@ class PodSandbox:
         await _ended(self._process)
         with contextlib.suppress(FileNotFoundError):
             (self.workdir / "shm").rmdir()
+
+
+def _spawn(
+    isolation: Isolation, hostname: str, workdir: Path, address: str, complaint: int
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start `pause`, in namespaces unless there are none; the socket is our end of its control socket.
+
+    It dies with the thread that calls this (prctl(2), PR_SET_PDEATHSIG), and with the last copy of the socket.
+    """
+    state = statedir.enclosing(workdir) or workdir
+    pause = [program("pause"), "FD", str(state), *([address] if address else [])]
+    wrapping = []
+    if isolation.mode != "none":
+        (workdir / "shm").mkdir(exist_ok=True)
+        wrapping = [
+            *(bubblewrap(), *namespaces(isolation.mode), "--hostname", hostname, "--dev-bind", "/", "/"),
+            *("--perms", "1777", "--size", str(_SHM_BYTES), "--tmpfs", str(workdir / "shm"), "--chdir", "/", "--"),
+        ]
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        pause[1] = str(theirs.fileno())
+        try:
+            process = subprocess.Popen(
+                wrapping + pause,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=complaint,
+                pass_fds=[theirs.fileno()],
+                env={},
+            )
+        except BaseException:
+            ours.close()
+            raise
+    return process, ours
 
 
 async def _ended(process: subprocess.Popen[bytes]) -> None:
