@@ -7,14 +7,18 @@ import gzip
 import hashlib
 import json
 import os
+import resource
+import signal
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from aiohttp import web
 from backports import zstd
 
 from emulator.node.containerd import CriError, Identity, ImageStore, Platform, Profile
@@ -519,13 +523,12 @@ def test_five_thousand_files_in_well_under_a_second(tell: Callable[..., None]) -
     async def story(it: Lab) -> None:
         layer = tar_bytes([Entry(f"d{n // 58:03}/f{n:05}.txt", content=b"%d" % n) for n in range(5000)])
         await it.image("lab/app", "v1", [(layer, "gzip")])
-        loop = asyncio.get_running_loop()
-        start = loop.time()
+        start = time.process_time()  # whatever else the machine does
         image = await it.store.pull(f"{it.address}/lab/app:v1")
         mount = await it.store.mount(image.id, "", NOBODY)
-        seconds = loop.time() - start
+        seconds = time.process_time() - start
         assert (mount.source / "d086" / "f04999.txt").read_text() == "4999"
-        assert seconds < 2, f"{seconds:.2f} s"  # 0.3 s on an idle machine
+        assert seconds < 1, f"{seconds:.2f} s"
 
     tell(story)
 
@@ -545,5 +548,70 @@ def test_configs_that_are_none(tell: Callable[..., None], config: bytes, text: s
         with pytest.raises(CriError) as raised:
             await it.store.pull(f"{it.address}/lab/app:v1")
         assert text in str(raised.value)
+
+    tell(story)
+
+
+def test_stopping_in_the_middle_leaves_nothing_behind(tell: Callable[..., None]) -> None:
+    async def story(it: Lab) -> None:
+        layer = tar_bytes([Entry(f"d{n % 40}/f{n}", content=b"x" * 2000) for n in range(3000)])
+        await it.image("lab/app", "v1", [(layer, "gzip")])
+        reference = f"{it.address}/lab/app:v1"
+        for delay in (0.0, 0.01, 0.05, 0.1, 0.2):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    image = await it.store.pull(reference)
+                    await it.store.mount(image.id, "", NOBODY)
+
+    tell(story)  # which ends with closing the store and looking for what is left
+
+
+def test_a_digest_is_never_taken_for_a_path(tell: Callable[..., None], tmp_path: Path) -> None:
+    async def story(it: Lab) -> None:
+        secret = tmp_path / "secret.tar"
+        secret.write_bytes(tar("secret"))
+        rootfs = {"rootfs": {"type": "layers", "diff_ids": [digest_of(secret.read_bytes())]}}
+        config = json.dumps(rootfs).encode()
+        await it.blob("lab/app", config)
+        layer = {"mediaType": LAYER, "digest": str(secret), "size": 1}
+        fields = {"config": descriptor(config, "application/vnd.example.config"), "layers": [layer]}
+        manifest = json.dumps({"schemaVersion": 2, "mediaType": MANIFEST} | fields).encode()
+
+        async def answer(request: web.Request) -> web.Response:
+            raw = manifest if "/manifests/" in request.path else config
+            return web.Response(body=raw, headers={"Content-Type": MANIFEST, "Docker-Content-Digest": digest_of(raw)})
+
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", answer)
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        try:
+            image = await it.store.pull(f"127.0.0.1:{runner.addresses[0][1]}/lab/app:v1")
+            with pytest.raises(CriError, match="invalid checksum digest format"):
+                await it.store.mount(image.id, "", NOBODY)
+        finally:
+            await runner.cleanup()
+
+    tell(story)
+
+
+def test_a_full_disk_is_told_and_leaves_nothing_half_written(tell: Callable[..., None], tmp_path: Path) -> None:
+    async def story(it: Lab) -> None:
+        await it.image("lab/app", "v1", [(tar_bytes([Entry("big", content=bytes(8 << 20))]), "gzip")])
+        image = None
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+        previous = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        try:
+            with pytest.raises(CriError, match=r": failed to extract layer .*: write .*: file too large$"):
+                image = await it.store.pull(f"{it.address}/lab/app:v1")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            signal.signal(signal.SIGXFSZ, previous)
+        assert image is None
+        assert list((tmp_path / "node" / "layers").iterdir()) == []
+        image = await it.store.pull(f"{it.address}/lab/app:v1")
+        assert (await it.store.mount(image.id, "", NOBODY)).source.joinpath("big").stat().st_size == 8 << 20
 
     tell(story)

@@ -421,3 +421,29 @@ def test_manifests_of_the_wrong_kind(tmp_path: Path) -> None:
     assert pull(tmp_path, index_as_manifest)[0].endswith(
         f"children: invalid desc {digest_of(EMPTY_INDEX)}: media-type: expected manifest but found index ({MANIFEST})"
     )
+
+
+def test_a_registry_that_hung_up_is_asked_over_http_again(tmp_path: Path) -> None:
+    told: list[str] = []
+
+    async def hang_up(request: web.Request) -> web.Response | None:
+        if not told:
+            assert request.transport is not None
+            request.transport.close()
+            return web.Response()
+        return None
+
+    async def run() -> list[str]:
+        store = ImageStore(tmp_path / "node", Profile.load("containerd-2.3"), Platform("amd64"), privileged=False)
+        async with serving(hang_up) as (address, _):
+            for _ in range(2):
+                try:
+                    told.append((await store.pull(f"{address}/lab/app:v1")).target)
+                except CriError as error:
+                    told.append(str(error).replace(address, "REGISTRY"))
+        await store.close()
+        return told
+
+    first, second = asyncio.run(run())
+    assert first == f'{RESOLVING}failed to do request: Head "http://REGISTRY/v2/lab/app/manifests/v1": EOF'
+    assert second == digest_of(DOCUMENT)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import BinaryIO
 
-from emulator.node.containerd.errors import CriError
+from emulator.node.containerd.errors import CriError, go_syscall_text
 from emulator.node.containerd.profile import Profile
+from emulator.node.containerd.reference import digest_error
 
 __all__ = ["ContentStore"]
 
@@ -27,7 +29,13 @@ class ContentStore:
         self._ingest.mkdir()
 
     def path(self, digest: str) -> Path:
-        """Where a blob is, or would be."""
+        """Where a blob is, or would be.
+
+        Raises:
+            CriError: this is no digest; what else it may be is never taken for a path.
+        """
+        if error := digest_error(digest):
+            raise CriError.unknown(error)
         return self._blobs / digest.replace(":", "-")
 
     def has(self, digest: str) -> bool:
@@ -76,7 +84,8 @@ class ContentStore:
                 raise CriError.failed_precondition(text).wrapped(self._profile.say("commit", key=key))
             ingest.replace(self.path(digest))
         except OSError as error:
-            raise CriError.unknown(f"failed to copy: write {ingest}: {error.strerror}".lower()) from error
+            text = f"failed to copy: write {ingest}: {go_syscall_text(error.errno or errno.EIO)}"
+            raise CriError.unknown(text) from error
         finally:
             ingest.unlink(missing_ok=True)
 

@@ -60,7 +60,9 @@ def parse_document(raw: bytes) -> Object:
     except json.JSONDecodeError as error:
         raise CriError.unknown(json_error(error)) from error
     except UnicodeDecodeError as error:
-        raise CriError.unknown("invalid character 'ÿ' looking for beginning of value") from error
+        raise CriError.unknown("invalid character '\\ufffd' looking for beginning of value") from error
+    except RecursionError as error:
+        raise CriError.unknown("exceeded max depth") from error
     if document is None:
         return {}
     if not isinstance(document, dict):

@@ -15,6 +15,9 @@ __all__ = ["merge"]
 def merge(layers: Sequence[Node]) -> Node:
     """The tree that layers make together, the lowest first.
 
+    In a directory that one layer alone has, a real node lists the names of its whiteouts, too, though nothing can be
+    done with them; here they are not there at all.
+
     The layers are left as they are; files are shared with them, so hard links within a layer stay links.
     """
     root = Node("directory", 0o755)

@@ -21,7 +21,6 @@ from emulator.node.containerd.images import chain_ids, diff_ids, ordered
 from emulator.node.containerd.locks import KeyedLocks
 from emulator.node.containerd.platform import Matcher, Platform
 from emulator.node.containerd.profile import Profile
-from emulator.node.containerd.reference import digest_error
 from emulator.node.containerd.remote import Remote
 from emulator.node.containerd.snapshots import Snapshots
 
@@ -95,8 +94,6 @@ class Pull:
     async def _fetch(self, descriptor: Descriptor) -> None:
         """Have a blob in the content store; one that is there is not asked for."""
         digest = descriptor.digest
-        if error := digest_error(digest):
-            raise CriError.unknown(error)
         async with self._locks.hold(digest):
             if self._content.has(digest):
                 return

@@ -8,8 +8,8 @@ Source: containerd core/unpack, pkg/rootfs/apply.go, plugins/snapshots/overlay.
 
 from __future__ import annotations
 
-import asyncio
 import base64
+import errno
 import itertools
 import mmap
 import os
@@ -22,7 +22,7 @@ from pathlib import Path
 from emulator.node.containerd.content import ContentStore
 from emulator.node.containerd.decompress import decompress
 from emulator.node.containerd.descriptor import Descriptor
-from emulator.node.containerd.errors import CriError
+from emulator.node.containerd.errors import CriError, go_syscall_text
 from emulator.node.containerd.layer import LayerError, apply_layer
 from emulator.node.containerd.locks import KeyedLocks
 from emulator.node.containerd.overlay import merge
@@ -31,6 +31,7 @@ from emulator.node.containerd.profile import Profile
 from emulator.node.containerd.tar import Archive, TarError, read_entries
 from emulator.node.containerd.tree import Node
 from emulator.node.containerd.unpack import UnpackError, remove_tree, write_tree
+from emulator.node.containerd.workers import Workers
 
 __all__ = ["Snapshots"]
 
@@ -58,6 +59,7 @@ class Snapshots:
         self._layers: dict[str, _Layer] = {}
         self._ready: dict[tuple[str, Identity | None, str], Path] = {}
         self._locks = KeyedLocks()
+        self._workers = Workers()
         self._numbers = itertools.count(1)
         self._tars.mkdir()
         self._snapshots.mkdir()
@@ -78,7 +80,7 @@ class Snapshots:
         async with self._locks.hold(chain_id):
             if chain_id not in self._layers:
                 below = [self._layers[lower].tree for lower in reversed(chain[:-1])]
-                self._layers[chain_id] = await asyncio.to_thread(
+                self._layers[chain_id] = await self._workers.run(
                     self._unpack, chain_id, below, layer, diff_id, on_mount=on_mount
                 )
 
@@ -111,7 +113,7 @@ class Snapshots:
         except CriError as error:
             raise error.wrapped(self._extracting(values, on_mount=on_mount)) from error
         except (LayerError, OSError) as error:
-            text = f"write {target}: {error.strerror}".lower() if isinstance(error, OSError) else str(error)
+            text = _told(error, target) if isinstance(error, OSError) else str(error)
             raise CriError.unknown(text).wrapped(self._extracting(values, on_mount=on_mount)) from error
         finally:
             if tar is None:
@@ -150,7 +152,7 @@ class Snapshots:
         async with self._locks.hold(key):
             if key not in self._ready:
                 owner: Owner = RootOwner(devices=self._devices) if self._privileged else UserOwner(identity)
-                self._ready[key] = await asyncio.to_thread(self._write, chain, owner, subtree)
+                self._ready[key] = await self._workers.run(self._write, chain, owner, subtree)
         return self._ready[key]
 
     def _write(self, chain: Sequence[str], owner: Owner, subtree: str) -> Path:
@@ -167,17 +169,27 @@ class Snapshots:
             unfinished.rename(finished)
         except (UnpackError, OSError) as error:
             remove_tree(unfinished)
-            text = str(error).replace(str(unfinished), f"{_SNAPSHOTS}/{number}")
+            text = _told(error) if isinstance(error, OSError) else str(error)
+            text = text.replace(str(unfinished), f"{_SNAPSHOTS}/{number}")
             raise CriError.unknown(text) from error
         return finished / "fs"
 
-    def remove_all(self) -> None:
+    async def finish(self) -> None:
+        """Wait for what is being unpacked, also for those who wait no longer."""
+        await self._workers.finish()
+
+    async def remove_all(self) -> None:
         """Remove every snapshot and layer from disk and from memory."""
+        await self.finish()
         self._layers.clear()
         self._ready.clear()
         for folder in (self._snapshots, self._tars):
             remove_tree(folder)
             folder.mkdir()
+
+
+def _told(error: OSError, path: Path | str = "") -> str:
+    return f"write {error.filename or path}: {go_syscall_text(error.errno or errno.EIO)}"
 
 
 class _WrongDiffIdError(Exception):

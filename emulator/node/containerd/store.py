@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import stat
@@ -212,14 +213,15 @@ class ImageStore:
     async def remove_all(self) -> None:
         """Forget every image and remove what was unpacked and fetched."""
         self._catalog.clear()
-        self._snapshots.remove_all()
+        await self._snapshots.remove_all()
         self._content.remove_all()
 
     async def close(self) -> None:
         """Close connections and remove everything from disk."""
         await self._transport.close()
         self._catalog.clear()
-        remove_tree(self._root)
+        await self._snapshots.finish()
+        await asyncio.to_thread(remove_tree, self._root)
 
 
 def _reachable(directory: Path) -> bool:

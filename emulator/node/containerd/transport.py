@@ -65,7 +65,11 @@ class Transport:
             if not is_loopback(host) or host in self._secure or await self._refused(host):
                 raise
             self._secure.add(host)
-            return await self.fetch(method, self.url(host, path), headers, data)
+            try:
+                return await self.fetch(method, self.url(host, path), headers, data)
+            except CriError:
+                self._secure.discard(host)  # it speaks neither now: what it said first counts
+            raise
         if response.status == 400 and is_loopback(host) and host not in self._secure:
             body = await response.read()
             if b"HTTPS server" in body or b"HTTPS port" in body:
