@@ -228,7 +228,11 @@ async def serve(options: Options, told: asyncio.Event) -> None:
         try:
             await server.start()
         except OSError as error:
-            raise _Refused(str(error)) from None
+            reason = os.strerror(error.errno or 0).lower()
+            raise _Refused(
+                f"the API server cannot listen on 127.0.0.1:{options.api_port}: {reason}; "
+                "choose another port, or 0 for any free one"
+            ) from None
         stack.push_async_callback(server.stop)
 
         images = ImageStore(state / "images", profile, Platform(architecture()), privileged=isolation.mode == "root")
