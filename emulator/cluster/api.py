@@ -158,7 +158,8 @@ class Api:
             elif kind == "merge":
                 after = apply_merge_patch(before, patch)
             else:
-                after = apply_strategic_patch(before, patch, struct(before["kind"]))
+                shape = struct(before["kind"]) if before["kind"] == resource_type.kind else None
+                after = apply_strategic_patch(before, patch, shape)
         except PatchError as error:
             raise _patch_failed(resource_type, name, error) from None
         if not isinstance(after, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import secrets
 from typing import TYPE_CHECKING
@@ -33,6 +34,7 @@ class ApiServer:
         self._port = port
         self._token = secrets.token_urlsafe(32)
         self._runner: web.AppRunner | None = None
+        self._listener: asyncio.Server | None = None
 
     async def start(self) -> None:
         """Begin to serve. Raises OSError when the port is taken."""
@@ -51,20 +53,35 @@ class ApiServer:
         await runner.setup()
         self._runner = runner
         try:
-            await web.TCPSite(runner, "127.0.0.1", self._port, ssl_context=context).start()
+            assert runner.server is not None
+            loop = asyncio.get_running_loop()
+            self._listener = await loop.create_server(
+                runner.server, "127.0.0.1", self._port, ssl=context, ssl_shutdown_timeout=_PATIENCE, backlog=256
+            )
         except OSError:
             await self.stop()
             raise
-        host, port = runner.addresses[0][:2]
+        host, port = self._listener.sockets[0].getsockname()[:2]
         self.address = dispatcher.address = f"{host}:{port}"
         self.kubeconfig = _kubeconfig(self.address, authority, self._token)
 
     async def stop(self) -> None:
         """Stop serving; watches and streams end."""
         self.api.close_watches()
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
         runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+        if runner is None:
+            return
+        connections = [] if runner.server is None else runner.server.connections
+        transports = [connection.transport for connection in connections]
+        await runner.cleanup()
+        for transport in transports:
+            # A client that keeps its connection need not take part in its end.
+            if isinstance(transport, asyncio.WriteTransport):
+                transport.abort()
+        await asyncio.sleep(0)
 
 
 def _kubeconfig(address: str, authority: bytes, token: str) -> Object:

@@ -65,7 +65,7 @@ class Server:
         def run() -> None:
             try:
                 result.set_result(function())
-            except BaseException as error:  # noqa: BLE001
+            except BaseException as error:
                 result.set_exception(error)
 
         self._loop.call_soon_threadsafe(run)

@@ -196,7 +196,9 @@ def test_finalizers_hold_a_deleted_object(api: Api, refusal):
     assert going["metadata"]["deletionGracePeriodSeconds"] == 0
     added = api.get("configmaps", "x")
     added["metadata"]["finalizers"].append("example.com/new")
-    assert "no new finalizers can be added if the object is being deleted" in str(refusal(api.update, "configmaps", added))
+    assert "no new finalizers can be added if the object is being deleted" in str(
+        refusal(api.update, "configmaps", added)
+    )
     api.patch("configmaps", "x", {"metadata": {"finalizers": ["example.com/too"]}}, kind="merge")
     assert api.get("configmaps", "x")["metadata"]["finalizers"] == ["example.com/too"]
     api.patch("configmaps", "x", {"metadata": {"finalizers": None}}, kind="merge")

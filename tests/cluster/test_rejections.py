@@ -223,7 +223,9 @@ def test_services(api: Api, refusal, spec, text):
 
 def test_secrets(api: Api, refusal):
     secret = {"metadata": {"name": "s"}, "type": "kubernetes.io/dockerconfigjson"}
-    assert str(refusal(api.create, "secrets", secret)) == 'Secret "s" is invalid: data[.dockerconfigjson]: Required value'
+    assert (
+        str(refusal(api.create, "secrets", secret)) == 'Secret "s" is invalid: data[.dockerconfigjson]: Required value'
+    )
     bad = secret | {"data": {".dockerconfigjson": "?"}}
     assert refusal(api.create, "secrets", bad).code == 400
     made = api.create("secrets", secret | {"stringData": {".dockerconfigjson": "{}"}})

@@ -26,7 +26,11 @@ from emulator.cluster.selectors import match_labels, parse_labels
     ],
 )
 def test_label_selectors(api: Api, selector, matched):
-    for name, labels in {"a": {"app": "one", "size": "1"}, "b": {"app": "two", "tier": "web", "size": "5"}, "c": {}}.items():
+    for name, labels in {
+        "a": {"app": "one", "size": "1"},
+        "b": {"app": "two", "tier": "web", "size": "5"},
+        "c": {},
+    }.items():
         api.create("configmaps", {"metadata": {"name": name, "labels": labels}})
     found = api.list("configmaps", "default", label_selector=selector).items
     assert "".join(item["metadata"]["name"] for item in found) == matched

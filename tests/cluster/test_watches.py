@@ -87,7 +87,8 @@ def test_a_watch_gives_exactly_the_sequence_of_states(steps, begin, namespace, s
         told = await _events(present)
         assert [event.type for event in told[: len(states[0])]] == ["ADDED"] * len(states[0])
         assert [event.object for event in told[len(states[0]) :]] == [
-            event.object for event in await _events(api.watch("configmaps", namespace, since=since, label_selector=selector))
+            event.object
+            for event in await _events(api.watch("configmaps", namespace, since=since, label_selector=selector))
         ]
 
     asyncio.run(run())

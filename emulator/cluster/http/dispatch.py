@@ -35,8 +35,6 @@ class Dispatcher:
         except web.HTTPRequestEntityTooLarge:
             large = errors.failure(413, "RequestEntityTooLarge", "Request entity too large: limit is 3145728")
             return _document(large.code, large.status)
-        except web.HTTPException as redirect:
-            return redirect
         except ConnectionError:
             raise
         except Exception as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from aiohttp import web
@@ -52,7 +51,7 @@ async def forward(api: Api, target: Target, kind: ResourceType, request: web.Req
         pod, number = _service(api, target, name, port)
     if target.rest is None and not request.rel_url.raw_path.endswith("/") and request.method in ("GET", "HEAD"):
         query = f"?{request.query_string}" if request.query_string else ""
-        raise web.HTTPMovedPermanently(request.rel_url.raw_path + "/" + query)
+        return web.Response(status=301, headers={"Location": f"{request.rel_url.raw_path}/{query}"})
     return await _exchange(api, pod, number, "/" + (target.rest or ""), request)
 
 
@@ -156,14 +155,24 @@ async def _pass(
             response.headers.add(name, value)
     if not head.get("content-length") and request.method != "HEAD" and head.status not in (204, 304):
         response.enable_chunked_encoding()
+    chunks = wire.body(reader, head, request.method)
+    first = await anext(chunks, b"")
+    if not head.get("content-type"):
+        response.content_type, response.charset = _sniffed(first)
     await response.prepare(request)
-    await _copy(wire.body(reader, head, request.method), response)
+    await response.write(first)
+    async for data in chunks:
+        await response.write(data)
     return response
 
 
-async def _copy(chunks: AsyncIterator[bytes], response: web.StreamResponse) -> None:
-    async for data in chunks:
-        await response.write(data)
+def _sniffed(data: bytes) -> tuple[str, str | None]:
+    """The type of a content that comes without one, as Go's server guesses it."""
+    start = data[:512].lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "text/html", "utf-8"
+    binary = any(byte < 0x20 and byte not in b"\t\n\x0c\r\x1b" for byte in start)
+    return ("application/octet-stream", None) if binary else ("text/plain", "utf-8")
 
 
 def _headers(request: web.Request, address: str, length: str | None, chunked: bool) -> list[tuple[str, str]]:
