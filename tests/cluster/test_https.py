@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (the texts stand as the API server writes them)
 """What the server says to those it does not let in, and to requests it cannot read."""
 
 from __future__ import annotations

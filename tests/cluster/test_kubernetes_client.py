@@ -325,7 +325,7 @@ def test_following_a_log(server, core, running):
     server.kubelet.lines["one"] = ["first"]
     stream = kubernetes.watch.Watch().stream(core.read_namespaced_pod_log, running, "default", container="one")
     assert next(stream) == "first"
-    server.call(lambda: server.kubelet.more["one"].set())
+    server.call(server.kubelet.more["one"].set)
     assert list(stream) == ["the end"]
 
 
@@ -519,6 +519,8 @@ def test_policy_labels_must_be_ones(core):
     status, body = failure(core.create_namespace, {"metadata": {"name": "x", "labels": labels}})
     assert (status, body["message"]) == (
         422,
-        'Namespace "x" is invalid: metadata.labels[pod-security.kubernetes.io/enforce]: Invalid value: "strict": '
-        "must be one of privileged, baseline, restricted",
+        (
+            'Namespace "x" is invalid: metadata.labels[pod-security.kubernetes.io/enforce]: Invalid value: "strict": '
+            "must be one of privileged, baseline, restricted"
+        ),
     )

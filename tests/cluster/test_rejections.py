@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (the texts stand as the API server writes them)
 """What is wrong with an object is said in the API server's words."""
 
 from __future__ import annotations
@@ -105,8 +106,10 @@ def test_a_value_of_the_wrong_type_is_a_bad_request(api: Api, make_pod, refusal)
     error = refusal(api.create, "pods", pod)
     assert (error.code, str(error)) == (
         400,
-        'Pod in version "v1" cannot be handled as a Pod: json: cannot unmarshal number into Go struct field '
-        "EnvVar.spec.containers.env.value of type string",
+        (
+            'Pod in version "v1" cannot be handled as a Pod: json: cannot unmarshal number into Go struct field '
+            "EnvVar.spec.containers.env.value of type string"
+        ),
     )
 
 
