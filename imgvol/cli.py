@@ -40,8 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; the result is its exit status: 0, 1 for a failure, 2 for wrong usage, 130 when interrupted."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        parsed = _parser(arguments).parse_args(arguments)
-        status: int = parsed.handler(parsed)
+        status = _run(arguments)
     except KeyboardInterrupt:
         return _INTERRUPTED
     except BrokenPipeError:
@@ -53,6 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if unwritten is not None and status == 0:
         print(f"imgvol: cannot write the output: {(unwritten.strerror or '').lower()}", file=sys.stderr)
         return 1
+    return status
+
+
+def _run(arguments: Sequence[str]) -> int:
+    # Left over arguments are for us to refuse: argparse would not say which command does not know them.
+    parsed, unknown = _parser(arguments).parse_known_args(arguments)
+    if unknown:
+        command = f"imgvol {parsed.command}"
+        print(f"{command}: unrecognized arguments: {' '.join(unknown)}; see {command} --help", file=sys.stderr)
+        return _USAGE
+    status: int = parsed.handler(parsed)
     return status
 
 
@@ -73,7 +83,7 @@ def _parser(arguments: Sequence[str]) -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version)
-    subparsers = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=_Parser)
     command = next((argument for argument in arguments if not argument.startswith("-")), "")
     chosen = COMMANDS.get(command, ("", ""))[0]
     if chosen:

@@ -113,7 +113,10 @@ def test_push_program(registry, imgvol, tmp_path: Path) -> None:
 
 
 USAGE = {
-    "unknown option": (("pack", ".", "--output", "x", "--fast"), "imgvol: unrecognized arguments: --fast; see"),
+    "unknown option": (
+        ("pack", ".", "--output", "x", "--fast"),
+        "imgvol pack: unrecognized arguments: --fast; see imgvol pack --help",
+    ),
     "unknown command": (("pakc",), "imgvol: argument COMMAND: invalid choice: 'pakc'"),
     "no command": ((), "imgvol: the following arguments are required: COMMAND"),
     "no output": (("pack", "."), "imgvol pack: the following arguments are required: --output"),
