@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from emulator.node.sandbox import Isolation, StateDir, cgroups, remove_tree
-from emulator.node.sandbox.statedir import sweep
+from emulator.node.sandbox.statedir import record_cgroup, sweep
 
 REPOSITORY = Path(__file__).parents[2]
 EMULATOR = """
@@ -127,5 +127,19 @@ def test_a_tree_is_removed_whatever_its_modes(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_removing_a_missing_control_group() -> None:
-    cgroups.remove(Path("/sys/fs/cgroup/imgvol-was-never-there"))
+def test_a_control_group_goes_with_its_processes(tmp_path: Path) -> None:
+    found = cgroups.find()
+    if isinstance(found, str):
+        pytest.skip(found)
+    group = found.create(f"imgvol-{os.getpid()}-test", cpu_millis=None, memory_bytes=64 << 20)
+    with subprocess.Popen(["sleep", "60"]) as process:
+        with StateDir(tmp_path) as state:
+            for directory in group.directories:
+                (directory / "cgroup.procs").write_text(str(process.pid))
+                record_cgroup(state.path, directory)
+        assert process.wait() == -signal.SIGKILL
+    assert not any(directory.exists() for directory in group.directories)
+
+
+def test_a_control_group_that_is_gone() -> None:
+    cgroups.destroy(Path("/sys/fs/cgroup/imgvol-was-never-there"))

@@ -6,13 +6,16 @@ Groups are made below the emulator's own group, so that limits of the host on th
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
+import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["Cgroup", "Hierarchies", "find", "remove"]
+__all__ = ["Cgroup", "Hierarchies", "destroy", "find", "remove"]
 
 _PERIOD = 100_000  # microseconds; the kubelet's default CPU quota period
 
@@ -84,6 +87,26 @@ def remove(directory: Path) -> None:
     """Remove a group's directory if it is there."""
     with contextlib.suppress(FileNotFoundError):
         directory.rmdir()
+
+
+def destroy(directory: Path, *, patience: float = 5) -> None:
+    """Remove a group that may still have processes: kill them and wait, so many seconds at the most, for their end.
+
+    Raises OSError if it cannot be removed.
+    """
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            remove(directory)
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise
+        else:
+            return
+        with contextlib.suppress(OSError):
+            for pid in (directory / "cgroup.procs").read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+        time.sleep(0.005)  # the kernel tells nobody of the end of a process that is not a child
 
 
 @functools.cache

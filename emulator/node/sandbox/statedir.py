@@ -90,7 +90,7 @@ def _remove(state: Path) -> None:
     with contextlib.suppress(OSError):
         for line in (state / _CGROUPS).read_text().splitlines():
             with contextlib.suppress(OSError):
-                cgroups.remove(Path(line))
+                cgroups.destroy(Path(line))
     remove_tree(state)
 
 
