@@ -105,6 +105,16 @@ class Cluster:
             f"an event of pods/{pod}: {what}",
         )
 
+    def wait_quiet(self, pod: str, seconds: float) -> None:
+        """Watch a pod's events until none has come for some seconds; what was there before does not count."""
+        query = {"fieldSelector": f"involvedObject.name={pod}"}
+        path = path_of("events", self.namespace)
+        while True:
+            query["resourceVersion"] = self.kube.get(path, query)["metadata"]["resourceVersion"]
+            deadline = time.monotonic() + seconds
+            if next(self.kube.watch(path, query, seconds), None) is None and time.monotonic() >= deadline - 1:
+                return
+
     def events(self, pod: str) -> list[Object]:
         """A pod's events, in the order in which each first happened."""
         found = self.all("events", fields=f"involvedObject.name={pod}")

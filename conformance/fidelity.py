@@ -8,19 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from conformance.cluster import Cluster, NotSeenError
+from conformance.cluster import NotSeenError
 from conformance.lab import Lab
 from conformance.observation import Observation, normalised
+from conformance.record import PROBE, lab_for, names_of, stages
 from conformance.recordings import Recording
 from conformance.targets import Target
-from fixtures import Case, image_cases, pod_cases
+from fixtures import Case
 
 __all__ = ["Comparison", "differences", "replay"]
 
-# Where the repositories of the recordings are.
-_LAB = "lab"
-_PROBE = f"{_LAB}/probe"
-_FIRST = "ok"
 _NONCE = "~nonce"
 # What a process sees of itself and its mount, and the capability that a target may declare missing.
 _SELF = {"uid": "owners", "gid": "groups", "groups": "groups", "mount_options": "owners", "root_in_fs": "owners"}
@@ -42,13 +39,11 @@ def replay(target: Target, recording: Recording, *, workers: int = 8) -> Iterato
     The target must be fresh, since what a node has pulled before changes what it says: the recordings began with
     the case `ok`, which pulled the probe too.
     """
-    Lab.prepare(target, _PROBE)
-    images = [case for case in image_cases() if case.name in recording.cases]
-    pods = [case for case in pod_cases() if case.name in recording.cases]
-    stages = ([c for c in images if c.name == _FIRST], [c for c in images if c.name != _FIRST], pods)
+    Lab.prepare(target, PROBE)
     with ThreadPoolExecutor(workers) as pool:
-        for stage in stages:
-            yield from pool.map(lambda case: _replay(target, case, recording.cases[case.name]), stage)
+        for stage in stages():
+            recorded = [case for case in stage if case.name in recording.cases]
+            yield from pool.map(lambda case: _replay(target, case, recording.cases[case.name]), recorded)
 
 
 def differences(case: Case, expected: Observation, seen: Observation, lacks: Mapping[str, str]) -> tuple[str, ...]:
@@ -62,9 +57,8 @@ def differences(case: Case, expected: Observation, seen: Observation, lacks: Map
 
 
 def _replay(target: Target, case: Case, expected: Observation) -> Comparison:
-    cluster = Cluster(target, f"fidelity-{case.name.lower().replace('+', '-')}")
-    lab = Lab(cluster, _LAB, _PROBE, nonce=case.name if case in image_cases() else _FIRST)
-    names = _names(target)
+    lab = lab_for(target, case)
+    names = names_of(target)
     seen = Observation()
 
     def alike(raw: Observation) -> bool:
@@ -76,20 +70,13 @@ def _replay(target: Target, case: Case, expected: Observation) -> Comparison:
         with contextlib.suppress(NotSeenError):
             alike(lab.run_case(case, enough=alike))
     finally:
-        cluster.remove()
+        lab.cluster.remove()
     return Comparison(case.name, expected, seen, differences(case, expected, seen, target.lacks))
 
 
 def _things(case: Case, seen: Observation, lacks: Mapping[str, str]) -> dict[str, Any]:
     told = {key: getattr(seen, key) for key in ("phase", "waiting", "terminated", "events", "log", "rejected")}
     return told | _probe(case, seen.probe, lacks)
-
-
-def _names(target: Target) -> dict[str, str]:
-    names = {target.registry.name: "<registry>", target.description.closed: "<no-registry>"}
-    if target.private:
-        names[target.private.name] = "<private-registry>"
-    return names
 
 
 def _probe(case: Case, probe: Mapping[str, Any], lacks: Mapping[str, str]) -> dict[str, Any]:

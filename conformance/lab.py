@@ -71,10 +71,13 @@ class Lab:
         assert seen.outcome != "ErrImagePull", f"an image that should have been there was not pulled: {seen.message}"
 
     def run_case(
-        self, case: Case, name: str = "", enough: Callable[[Observation], bool] = lambda _: True
+        self, case: Case, *, enough: Callable[[Observation], bool] = lambda _: True, quiet: float = 0.0
     ) -> Observation:
-        """Push a case's images, run its pod, and say what was seen; `enough` may ask to wait for more events."""
-        name = name or f"case-{case.name.lower().replace('+', '-')}"
+        """Push a case's images, run its pod, and say what was seen.
+
+        `enough` may ask to wait for more events; `quiet` for so many seconds in which there are none.
+        """
+        name = f"case-{case.name.lower().replace('+', '-')}"
         digests = [self.push(image, spec) for image, spec in case.images.items()]
         first = next(iter(case.images))
         places = {
@@ -100,9 +103,10 @@ class Lab:
             seen = self.run(case_pod(name, case.pod, places))
         except RefusedError as refused:
             return Observation(rejected=str(refused))
-        if not enough(seen):
-            seen = self._once_more(name, enough)
-        return seen
+        if quiet:
+            self.cluster.wait_quiet(name, quiet)
+            return self.observe(self.cluster.get("pods", name))
+        return seen if enough(seen) else self._once_more(name, enough)
 
     def _once_more(self, name: str, enough: Callable[[Observation], bool]) -> Observation:
         def look(_: Object) -> bool:

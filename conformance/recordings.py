@@ -19,26 +19,40 @@ _OBSERVATIONS = Path(__file__).parents[1] / "fixtures" / "observations"
 
 @dataclass(frozen=True)
 class Recording:
-    """What one real cluster did with every case: its fingerprint and the normalised observations by case name."""
+    """What one real cluster did with every case.
 
-    fingerprint: Mapping[str, str]
+    fingerprint: `kubernetes-<version>_containerd-<version>`; cases: the normalised observations by case name.
+    """
+
+    fingerprint: str
     cases: Mapping[str, Observation]
+
+    @property
+    def containerd(self) -> str:
+        """The version of containerd."""
+        return self.fingerprint.rpartition("containerd-")[2]
 
     @property
     def runtime(self) -> str:
         """The runtime's minor version as profiles name it, e.g. `containerd-2.3`."""
-        return "containerd-" + self.fingerprint["containerd"].rpartition(".")[0]
+        return "containerd-" + self.containerd.rpartition(".")[0]
 
 
 @cache
 def recordings() -> tuple[Recording, ...]:
-    """Every recording there is."""
-    found = []
+    """Every recording there is, by fingerprint."""
+    found: dict[str, Recording] = {}
     for path in sorted(_OBSERVATIONS.glob("kubernetes-*_containerd-*.json")):
         data = json.loads(path.read_text())
         cases = {name: _observation(case) for name, case in {**data["images"], **data["pods"]}.items()}
-        found.append(Recording(data["fingerprint"], cases))
-    return tuple(found)
+        found[path.stem] = Recording(path.stem, cases)
+    for folder in sorted(path for path in _OBSERVATIONS.iterdir() if path.is_dir()):
+        # What was recorded case by case is newer than what was recorded all at once.
+        cases = dict(found[folder.name].cases) if folder.name in found else {}
+        for path in sorted(folder.glob("*.json")):
+            cases[path.stem] = _observation(json.loads(path.read_text())["normalised"])
+        found[folder.name] = Recording(folder.name, cases)
+    return tuple(found[name] for name in sorted(found))
 
 
 def _observation(case: Mapping[str, Any]) -> Observation:

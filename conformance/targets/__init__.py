@@ -5,7 +5,7 @@ A target is started once a run, by the process that leads it. Test processes rea
 """
 
 from conformance.targets.choice import Options, TargetUnavailableError, start
-from conformance.targets.target import Description, Fingerprint, NodeFingerprint, RegistryEndpoint, Target
+from conformance.targets.target import Description, Fingerprint, NodeFingerprint, RegistryEndpoint, Tamper, Target
 
 __all__ = [
     "Description",
@@ -13,6 +13,7 @@ __all__ = [
     "NodeFingerprint",
     "Options",
     "RegistryEndpoint",
+    "Tamper",
     "Target",
     "TargetUnavailableError",
     "start",

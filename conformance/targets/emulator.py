@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import emulator as imgvol_emulator
 from conformance.targets.choice import Options, TargetUnavailableError
-from conformance.targets.target import Description, RegistryEndpoint
+from conformance.targets.target import Description, RegistryEndpoint, Tamper
 
 __all__ = ["emulator"]
 
@@ -48,7 +48,7 @@ def emulator(options: Options) -> Iterator[Description]:
 
 def _endpoint(address: str, username: str = "", password: str = "") -> RegistryEndpoint:
     url = f"http://{address}"
-    return RegistryEndpoint(url, address, username, password, tamper=f"{url}/_emulator/corrupt")
+    return RegistryEndpoint(url, address, username, password, tamper=Tamper("http", f"{url}/_emulator/corrupt"))
 
 
 @contextlib.contextmanager

@@ -7,31 +7,55 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from conformance.kube import Kube, path_of
 
 if TYPE_CHECKING:
     from kubernetes import client
 
-__all__ = ["Description", "Fingerprint", "NodeFingerprint", "RegistryEndpoint", "Target"]
+__all__ = ["Description", "Fingerprint", "NodeFingerprint", "RegistryEndpoint", "Tamper", "Target"]
 
 _EMULATOR = "imgvol.dev/emulator"
 _LACKS = "imgvol.dev/lacks"
 
 
 @dataclass(frozen=True)
+class Tamper:
+    """How blobs that a registry stores can be damaged.
+
+    kind `http`: `where` is a URL that takes a POST with the query parameters `repository` and `digest` (the emulator).
+    kind `docker`: `where` is the name of the container in which a Docker Distribution registry keeps its files.
+    """
+
+    kind: Literal["http", "docker"]
+    where: str
+
+
+@dataclass(frozen=True)
 class RegistryEndpoint:
     """A registry: where the suite pushes, the name that nodes pull by, and the credentials if it wants any.
 
-    `tamper` is the URL of the emulator's entrance for damaging stored blobs; empty where there is none.
+    `url` is scheme and host, `prefix` the folder of all our repositories in that registry (empty or without slashes at
+    its ends), and `name` what stands before a repository in a pod's reference: host, and prefix if there is one.
     """
 
     url: str
     name: str
     username: str = ""
     password: str = dataclasses.field(default="", repr=False)
-    tamper: str = ""
+    tamper: Tamper | None = None
+    prefix: str = ""
+
+    @property
+    def host(self) -> str:
+        """The host that the suite pushes to, with its port."""
+        return self.url.partition("://")[2]
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> RegistryEndpoint:
+        """An endpoint from the mapping that `dataclasses.asdict` makes of it."""
+        return cls(**{**data, "tamper": Tamper(**data["tamper"]) if data["tamper"] else None})
 
 
 @dataclass(frozen=True)
@@ -59,8 +83,8 @@ class Description:
     def from_json(cls, text: str) -> Description:
         """A description from its JSON."""
         data = json.loads(text)
-        data["registry"] = RegistryEndpoint(**data["registry"])
-        data["private"] = RegistryEndpoint(**data["private"]) if data["private"] else None
+        data["registry"] = RegistryEndpoint.from_json(data["registry"])
+        data["private"] = RegistryEndpoint.from_json(data["private"]) if data["private"] else None
         return cls(**data)
 
 

@@ -9,7 +9,7 @@ from conformance.recordings import Recording, recordings
 from conformance.targets import Options, Target, start
 
 
-@pytest.mark.parametrize("recording", recordings(), ids=lambda recording: recording.fingerprint["containerd"])
+@pytest.mark.parametrize("recording", recordings(), ids=lambda recording: recording.fingerprint)
 def test_equals_the_recording(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMGVOL_PATIENCE", "10")
     with start(Options(runtime=recording.runtime, speed=20)) as description:

@@ -13,7 +13,7 @@ from fixtures import Case, image_cases, pod_cases
 
 CASES = {case.name: case for case in (*image_cases(), *pod_cases())}
 SUBPATH = {"sub-dir", "sub-file", "sub-missing"}
-BY_VERSION = {recording.fingerprint["containerd"]: recording for recording in recordings()}
+BY_VERSION = {each.containerd: each for each in recordings() if each.fingerprint.startswith("kubernetes-1.36.3_")}
 
 
 def failing(recording: Recording) -> set[str]:
@@ -81,7 +81,7 @@ def test_no_case_accepts_a_write_that_works(case: Case) -> None:
         assert violations(case, dataclasses.replace(seen, probe={**seen.probe, "writes": writes}))
 
 
-@pytest.mark.parametrize("recording", recordings(), ids=lambda recording: recording.runtime)
+@pytest.mark.parametrize("recording", recordings(), ids=lambda recording: recording.fingerprint)
 def test_normalising_a_recording_changes_nothing(recording: Recording) -> None:
     for seen in recording.cases.values():
         assert normalised(seen, {}) == seen

@@ -1,0 +1,116 @@
+"""Recording what a real cluster does with every case, as the standard that the emulator is held to.
+
+One file a case, `fixtures/observations/<fingerprint>/<case>.json`: the observation normalised, as it was seen, and
+where it comes from. Nothing is recorded from the emulator.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from conformance.cluster import Cluster
+from conformance.lab import Lab
+from conformance.observation import Observation, normalised
+from conformance.targets import Fingerprint, Target
+from fixtures import Case, image_cases, pod_cases
+
+__all__ = ["NotRealError", "fingerprint_name", "names_of", "record", "stages"]
+
+# Where the repositories of the recordings are, and the case that goes first: it finds nothing on the node.
+LAB = "lab"
+PROBE = f"{LAB}/probe"
+FIRST = "ok"
+# A node says all it has to say of a case within this many seconds of silence, its back-off's first steps included.
+_QUIET = 20.0
+
+
+class NotRealError(Exception):
+    """The target is an emulator, of which nothing is to be learnt."""
+
+
+def fingerprint_name(fingerprint: Fingerprint) -> str:
+    """The folder of a fingerprint, e.g. `kubernetes-1.36.3_containerd-2.3.7`."""
+    runtime, _, version = fingerprint.nodes[0].runtime.partition("://")
+    return f"kubernetes-{fingerprint.kubernetes.removeprefix('v')}_{runtime}-{version.removeprefix('v')}"
+
+
+def names_of(target: Target) -> dict[str, str]:
+    """The texts of a run that recordings have symbols for."""
+    names = {target.registry.name: "<registry>", target.description.closed: "<no-registry>"}
+    if target.private:
+        names[target.private.name] = "<private-registry>"
+    return names
+
+
+def stages() -> list[list[Case]]:
+    """All cases in the order they are recorded in: the first alone, then images, then pods."""
+    first = [case for case in image_cases() if case.name == FIRST]
+    return [first, [case for case in image_cases() if case.name != FIRST], list(pod_cases())]
+
+
+def lab_for(target: Target, case: Case) -> Lab:
+    """A namespace and the recordings' repositories for a case. Its images carry its name, or the first case's."""
+    cluster = Cluster(target, f"case-{case.name.lower().replace('+', '-')}")
+    return Lab(cluster, LAB, PROBE, nonce=case.name if case in image_cases() else FIRST)
+
+
+def record(target: Target, folder: Path, *, workers: int = 8) -> Iterator[Path]:
+    """Run every case on a fresh target and write its file into the folder of the target's fingerprint.
+
+    Raises NotRealError for an emulator. Files are written whole or not at all.
+    """
+    fingerprint = target.fingerprint
+    if fingerprint.emulator:
+        raise NotRealError("recordings are made from real clusters only: this target says it is an emulator")
+    place = folder / fingerprint_name(fingerprint)
+    place.mkdir(parents=True, exist_ok=True)
+    Lab.prepare(target, PROBE)
+    with ThreadPoolExecutor(workers) as pool:
+        for stage in stages():
+            yield from pool.map(lambda case: _record(target, case, place), stage)
+
+
+def _record(target: Target, case: Case, place: Path) -> Path:
+    began = time.monotonic()
+    lab = lab_for(target, case)
+    try:
+        seen = lab.run_case(case, quiet=_QUIET)
+    finally:
+        lab.cluster.remove()
+    provenance = {
+        "fingerprint": dataclasses.asdict(target.fingerprint),
+        "host": {"kernel": platform.release(), "machine": platform.machine()},
+        "recorded": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    return write_case(place, case.name, seen, names_of(target), provenance)
+
+
+def write_case(
+    place: Path, name: str, seen: Observation, names: Mapping[str, str], provenance: Mapping[str, Any]
+) -> Path:
+    """Write one case's file, whole or not at all, whoever else writes there."""
+    path = place / f"{name}.json"
+    told = {
+        "case": name,
+        "provenance": provenance,
+        "normalised": _told(normalised(seen, names)),
+        "raw": _told(seen),
+    }
+    partial = path.with_suffix(f".{os.getpid()}.partial")
+    partial.write_text(json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    partial.replace(path)
+    return path
+
+
+def _told(seen: Observation) -> dict[str, Any]:
+    return {key: value for key, value in dataclasses.asdict(seen).items() if value}
