@@ -33,6 +33,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="ID",
         help="judge only these claims, e.g. subpath/missing-directory-fails or 'image/*'; may be given more than once",
     )
+    group.addoption(
+        "--record",
+        action="store_true",
+        help="first write what every case does on this real target into fixtures/observations",
+    )
     group.addoption("--report", default="", metavar="DIR", help="where the reports go (default: build/report)")
     emulator = parser.getgroup("emulator", "the embedded emulator")
     emulator.addoption(

@@ -18,6 +18,7 @@ from conformance.claims import Claim, Verdict, claim_of
 from conformance.cluster import Cluster
 from conformance.kube import RefusedError
 from conformance.lab import Lab
+from conformance.record import NotRealError, record
 from conformance.report import Judgement, summary, write_results
 from conformance.targets import Description, Options, Target, TargetUnavailableError, start
 
@@ -80,6 +81,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     except TargetUnavailableError as unavailable:
         pytest.exit(f"no target: {unavailable}", returncode=1)
     config.stash[_TARGET] = target
+    if option.record:
+        try:
+            for path in record(target, config.rootpath / "fixtures" / "observations"):
+                print(f"recorded {path.relative_to(config.rootpath)}")
+        except NotRealError as error:
+            pytest.exit(f"--record: {error}", returncode=1)
     Lab.prepare(target, _probe(target))
 
 

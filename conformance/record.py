@@ -7,8 +7,6 @@ where it comes from. Nothing is recorded from the emulator.
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 import platform
 import time
 from collections.abc import Iterator, Mapping
@@ -18,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.cluster import Cluster
+from conformance.files import write_json
 from conformance.lab import Lab
 from conformance.observation import Observation, normalised
 from conformance.targets import Fingerprint, Target
@@ -72,7 +71,6 @@ def record(target: Target, folder: Path, *, workers: int = 8) -> Iterator[Path]:
     if fingerprint.emulator:
         raise NotRealError("recordings are made from real clusters only: this target says it is an emulator")
     place = folder / fingerprint_name(fingerprint)
-    place.mkdir(parents=True, exist_ok=True)
     Lab.prepare(target, PROBE)
     with ThreadPoolExecutor(workers) as pool:
         for stage in stages():
@@ -106,9 +104,7 @@ def write_case(
         "normalised": _told(normalised(seen, names)),
         "raw": _told(seen),
     }
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps(told, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
-    partial.replace(path)
+    write_json(path, told, indent=1, sort_keys=True)
     return path
 
 

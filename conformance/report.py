@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import os
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.claims import Claim, Verdict
+from conformance.files import write_json
 from conformance.targets import Fingerprint
 
 __all__ = ["Judgement", "summary", "write_results"]
@@ -49,10 +48,7 @@ def write_results(path: Path, fingerprint: Fingerprint | None, judged: Iterable[
         for one in sorted(judged, key=lambda one: one.claim.id)
     ]
     target: Any = dataclasses.asdict(fingerprint) if fingerprint else None
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    partial.write_text(json.dumps({"target": target, "claims": claims}, indent=2, ensure_ascii=False) + "\n")
-    partial.replace(path)
+    write_json(path, {"target": target, "claims": claims})
 
 
 def summary(judged: Iterable[Judgement]) -> list[tuple[str, str]]:

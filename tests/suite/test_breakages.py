@@ -128,6 +128,18 @@ def test_a_target_that_cannot_be_had_is_a_failure(option: str, tmp_path: Path) -
     assert "Traceback" not in run.stdout + run.stderr
 
 
+def test_the_emulator_is_not_recorded(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "conformance", "--record", "-n0", f"--report={tmp_path}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "recordings are made from real clusters only" in run.stdout + run.stderr
+
+
 def test_an_unknown_claim_is_a_usage_error(tmp_path: Path) -> None:
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "conformance", "--claim=no/such", "--collect-only", f"--report={tmp_path}"],
