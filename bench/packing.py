@@ -1,7 +1,7 @@
 """Packing against `tar | gzip -9` on the same data, side by side: seconds, and the size of what comes out.
 
 Each runs as a process of its own and in turn, so that both see the same machine; the time is the best of the
-rounds, start-up included. `imgvol pack` also reads everything twice over to hash it, and writes a whole layout.
+rounds, start-up included. tar sorts names, as imgvol does, since the order alone can shrink a layer by a sixth.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ TREES: tuple[Callable[[Path], None], ...] = (many_small_files, a_source_tree, al
 
 def by_tar_and_gzip(root: Path, output: Path) -> int:
     layer = output / "layer.tar.gz"
-    subprocess.run(["sh", "-c", 'tar -cf - -C "$0" . | gzip -9 >"$1"', root, layer], check=True)
+    subprocess.run(["sh", "-c", 'tar --sort=name -cf - -C "$0" . | gzip -9 >"$1"', root, layer], check=True)
     return layer.stat().st_size
 
 
