@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import os
+import signal
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -145,6 +149,98 @@ def test_a_pod_that_is_removed_by_force_goes_too(on_node: Run, make_pod: MakePod
     on_node(test)
 
 
+def test_a_pre_stop_pause_comes_before_the_signal(on_node: Run, make_pod: MakePod) -> None:
+    async def test(lab: Any) -> None:
+        actor = await lab.push_actor()
+        container = {"args": ["wait"], "lifecycle": {"preStop": {"sleep": {"seconds": 20}}}}
+        lab.create(make_pod("p", actor, container=container))
+        await lab.until(lambda: "running" in main(lab)["state"])
+        await lab.says("p", "waiting")
+        began = lab.clock.now()
+        lab.api.delete("pods", "p", "default")
+        await lab.until(lambda: not lab.api.list("pods", "default").items)
+        assert lab.clock.now() - began >= 20
+
+    on_node(test)
+
+
+def test_a_pod_is_deleted_while_its_registry_hangs(on_node: Run, make_pod: MakePod) -> None:
+    async def test(lab: Any) -> None:
+        connected = asyncio.Event()
+
+        async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connected.set()
+            with contextlib.suppress(OSError):
+                await reader.read(-1)
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
+
+        server = await asyncio.start_server(hang, "127.0.0.1")
+        address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        lab.create(make_pod("p", f"{address}/lab/x:v1"))
+        await connected.wait()
+        lab.api.delete("pods", "p", "default")
+        await lab.until(lambda: not lab.api.list("pods", "default").items)
+        server.close()
+
+    on_node(test)
+
+
+def test_a_sandbox_that_somebody_ended_is_made_anew(on_node: Run, make_pod: MakePod) -> None:
+    async def test(lab: Any) -> None:
+        actor = await lab.push_actor()
+        lab.create(make_pod("p", actor, container={"args": ["wait"]}, restartPolicy="Always"))
+        await lab.until(lambda: "running" in main(lab)["state"])
+        for pid in _children():
+            os.kill(pid, signal.SIGKILL)
+        await lab.until(lambda: main(lab)["restartCount"] >= 1 and "running" in main(lab)["state"])
+        event = ("SandboxChanged", "Pod sandbox changed, it will be killed and re-created.", "")
+        assert event in lab.first_events("p")
+
+    on_node(test)
+
+
+def test_a_sandbox_that_cannot_be_made_is_told_and_tried_again(
+    on_node: Run, make_pod: MakePod, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    async def test(lab: Any) -> None:
+        probe = await lab.push_probe()
+        with monkeypatch.context() as broken:
+            broken.setenv("IMGVOL_BIN", str(tmp_path))
+            lab.create(make_pod("p", probe))
+            await lab.until(lambda: lab.first_events("p"))
+            (reason, message, path) = lab.first_events("p")[0]
+            assert (reason, path) == ("FailedCreatePodSandBox", "")
+            assert message.startswith("Failed to create pod sandbox: ")
+            assert main(lab)["state"] == {"waiting": {"reason": "ContainerCreating"}}
+        await lab.until_phase("p", "Succeeded", "Failed")
+
+    on_node(test)
+
+
+@pytest.mark.parametrize(("policy", "pulls"), [("Always", 2), ("IfNotPresent", 1)])
+def test_every_sync_asks_for_the_image_of_a_volume_anew(
+    on_node: Run, make_pod: MakePod, policy: str, pulls: int
+) -> None:
+    async def test(lab: Any) -> None:
+        actor, content = await lab.push_actor(), await lab.push_case("ok")
+        lab.create(make_pod("p", actor, {"content": content}, policy=policy, container={"args": ["wait"]}))
+        await lab.until(lambda: "running" in main(lab)["state"])
+
+        def count(reason: str, text: str) -> int:
+            events = lab.api.list("events").items
+            return sum(each["count"] for each in events if each["reason"] == reason and text in each["message"])
+
+        await lab.until(lambda: count("Pulled", "/ok:") == 2)
+        assert count("Pulling", "/ok:") == pulls
+        # The runtime's events cause the second sync; from then on, time does.
+        await lab.until(lambda: count("Pulled", "/ok:") == 3)
+        assert count("Pulling", "/ok:") == (3 if policy == "Always" else 1)
+
+    on_node(test, speed=200)
+
+
 def test_a_pod_that_waits_for_its_image_goes_at_once(on_node: Run, make_pod: MakePod) -> None:
     async def test(lab: Any) -> None:
         lab.create(make_pod("p", f"{lab.registry}/lab/absent:v1"))
@@ -257,6 +353,4 @@ def test_a_node_that_ends_leaves_no_process(on_node: Run, make_pod: MakePod) -> 
 
 
 def _children() -> list[int]:
-    from pathlib import Path
-
     return [int(each) for each in Path("/proc/self/task").glob("*/children") for each in each.read_text().split()]

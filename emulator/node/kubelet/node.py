@@ -88,9 +88,12 @@ class KubeletNode:
         finally:
             watch.close()
             heartbeat.cancel()
+            workers = tuple(self._workers.values())
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(heartbeat, *self._tasks.values(), return_exceptions=True)
+            # A worker that was cleaning up already has been cut short.
+            await asyncio.gather(*(worker.clean_up() for worker in workers))
             self._api.kubelets.pop(self.name, None)
 
     def _pod_changed(self, kind: str, pod: Object) -> None:

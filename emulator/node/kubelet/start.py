@@ -21,7 +21,7 @@ from emulator.node.kubelet.identity import container_identity, security_field, v
 from emulator.node.kubelet.last_words import last_words
 from emulator.node.kubelet.records import Attempt, Ended
 from emulator.node.kubelet.volumes import PodVolumes, sub_path
-from emulator.node.sandbox import Container, ContainerSpec, Limits, PodSandbox, SandboxError, StartError, VolumeMount
+from emulator.node.sandbox import Container, ContainerSpec, Limits, PodSandbox, StartError, VolumeMount
 from emulator.node.sandbox.capabilities import resolve
 
 __all__ = ["PodParts", "field_path", "start_container"]
@@ -57,6 +57,7 @@ async def start_container(
 
     Raises:
         StartFailure: it could not even be created.
+        SandboxError: the sandbox is gone.
     """
     pod, name = parts.pod, container["name"]
     path = field_path(pod, container)
@@ -80,7 +81,7 @@ async def start_container(
     )
     try:
         attempt.process = await Container.start(parts.sandbox, spec)
-    except (StartError, SandboxError) as error:
+    except StartError as error:
         attempt.over.set()
         attempt.ended = Ended(128, "StartError", node.clock.timestamp(), node.clock.now(), str(error))
         node.recorder.record(pod, "Warning", "Failed", f"Error: {error}", path)

@@ -24,7 +24,7 @@ from emulator.node.kubelet.start import PodParts, field_path, start_container
 from emulator.node.kubelet.status import pod_status
 from emulator.node.kubelet.volumes import PodVolumes
 from emulator.node.kubelet.watchdog import Watchdog
-from emulator.node.sandbox import PodSandbox, SandboxError, remove_tree
+from emulator.node.sandbox import MissingProgramError, PodSandbox, SandboxError, remove_tree
 
 __all__ = ["PodWorker"]
 
@@ -182,7 +182,7 @@ class PodWorker:
                 node.isolation, hostname, self._directory / "sandbox", address=self.record.ip
             )
             self.record.sandbox_id = secrets.token_hex(32)
-        except (SandboxError, OSError, RuntimeError) as error:
+        except (SandboxError, MissingProgramError, OSError, RuntimeError) as error:
             message = f"Failed to create pod sandbox: {error}"
             node.recorder.record(pod, "Warning", "FailedCreatePodSandBox", message)
             return False
@@ -245,6 +245,12 @@ class PodWorker:
         except StartFailure as failure:
             self._failures[name] = failure
             return False
+        except SandboxError:
+            # Something on the host has ended the pod's processes. The next sync makes a new sandbox.
+            message = "Pod sandbox changed, it will be killed and re-created."
+            self._node.recorder.record(self.pod, "Normal", "SandboxChanged", message)
+            await self._stop_sandbox()
+            return True
         self.record.attempts.setdefault(name, []).append(attempt)
         if problem is not None:
             self._failures[name] = problem
