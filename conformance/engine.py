@@ -23,20 +23,23 @@ DEPLOYMENT = "demo-engine"
 
 def engine_image(lab: Lab) -> str:
     """Push the engine's image for both architectures, straight from the binaries; its reference by tag."""
-    reference = f"{lab.repository('engine').reference}:latest"
+    repository = lab.repository("engine")
     packager.push_program(
         {f"linux/{architecture}": program("engine", architecture) for architecture in ("amd64", "arm64")},
-        reference,
+        f"{repository.address}:latest",
         entrypoint="/engine",
         user="65532",
         ports=[8080],
+        auth=repository.credentials,
     )
-    return reference
+    return f"{repository.reference}:latest"
 
 
 def content_image(lab: Lab, directory: Path, tag: str = "v1.0.0") -> str:
     """Package and push a directory as project content; its reference by digest."""
-    return packager.push(directory, f"{lab.repository('project-content').reference}:{tag}").reference
+    repository = lab.repository("project-content")
+    pushed = packager.push(directory, f"{repository.address}:{tag}", auth=repository.credentials)
+    return f"{repository.reference}@{pushed.digest}"
 
 
 def _manifests(lab: Lab) -> list[Object]:

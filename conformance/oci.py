@@ -4,33 +4,42 @@ from __future__ import annotations
 
 import requests
 
+from conformance.registry_auth import RegistryAuth
+from conformance.tampering import corrupt
 from conformance.targets import RegistryEndpoint
 from fixtures import Forged, Tampering
+from packager import Credentials
 
-__all__ = ["Repository", "TamperingUnavailableError"]
+__all__ = ["Repository"]
 
 _TIMEOUT = 60
 
 
-class TamperingUnavailableError(AssertionError):
-    """The registry offers no way to damage what it stores."""
-
-
 class Repository:
-    """One repository of a registry, e.g. `lab/ok`."""
+    """One repository of a registry, e.g. `lab/ok`, below the folder that the registry gives us, if it does."""
 
     def __init__(self, endpoint: RegistryEndpoint, name: str) -> None:
         self.endpoint = endpoint
         self.name = name
+        self.path = f"{endpoint.prefix}/{name}" if endpoint.prefix else name
         self._http = requests.Session()
-        self._http.trust_env = False
-        if endpoint.username:
-            self._http.auth = (endpoint.username, endpoint.password)
+        self._http.trust_env = endpoint.url.startswith("https:")
+        self._http.auth = RegistryAuth(self.path, endpoint.username, endpoint.password)
 
     @property
     def reference(self) -> str:
         """The repository as nodes name it."""
         return f"{self.endpoint.name}/{self.name}"
+
+    @property
+    def address(self) -> str:
+        """The repository as the suite itself reaches it."""
+        return f"{self.endpoint.host}/{self.path}"
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """Who the suite is to the registry."""
+        return Credentials(self.endpoint.username, self.endpoint.password) if self.endpoint.username else None
 
     def push(self, image: Forged, tag: str) -> str:
         """Push an image, tag it, and do to the registry what its case asks for; the digest that the tag points at."""
@@ -47,6 +56,10 @@ class Repository:
         """Point a tag at an image that is already pushed."""
         top = image.manifests[-1]
         self._put_manifest(tag, top.content, top.media_type)
+
+    def delete_blob(self, digest: str) -> None:
+        """Take a blob from the repository."""
+        self._http.delete(self._url("blobs", digest), timeout=_TIMEOUT).raise_for_status()
 
     def _push_blob(self, digest: str, blob: bytes) -> None:
         if self._http.head(self._url("blobs", digest), timeout=_TIMEOUT).status_code == requests.codes.ok:
@@ -66,15 +79,9 @@ class Repository:
 
     def _tamper(self, tampering: Tampering) -> None:
         if tampering.action == "delete":
-            self._http.delete(self._url("blobs", tampering.digest), timeout=_TIMEOUT).raise_for_status()
-            return
-        if not self.endpoint.tamper:
-            raise TamperingUnavailableError(f"no way to {tampering.action} a blob in the registry {self.endpoint.name}")
-        self._http.post(
-            self.endpoint.tamper,
-            params={"repository": self.name, "digest": tampering.digest},
-            timeout=_TIMEOUT,
-        ).raise_for_status()
+            self.delete_blob(tampering.digest)
+        else:
+            corrupt(self.endpoint, self.path, tampering.digest)
 
     def _url(self, kind: str, what: str) -> str:
-        return f"{self.endpoint.url}/v2/{self.name}/{kind}/{what}"
+        return f"{self.endpoint.url}/v2/{self.path}/{kind}/{what}"

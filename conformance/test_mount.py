@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 
-import packager
 from conformance.claims import claim
+from conformance.engine import PROJECT_CONTENT, content_image
 from conformance.kube import Object
 from conformance.lab import Lab
 from conformance.pods import usual_pod
@@ -16,7 +15,6 @@ from fixtures import ImageSpec, image_cases
 _DOCS = "Kubernetes docs: image volumes"
 _PROJECT = "project: the sample system"
 _KUBELET = "Kubernetes: pkg/kubelet/kuberuntime, getImageVolumes before any container"
-_PROJECT_CONTENT = Path(__file__).parents[1] / "project-content"
 _OK = next(case for case in image_cases() if case.name == "ok").images["ok"]
 
 
@@ -28,15 +26,14 @@ def _image(*entries: dict[str, object]) -> ImageSpec:
 def test_content_visible(lab: Lab, evidence: list[str]) -> None:
     """Every file of the packaged directory is in the mount, byte for byte."""
     wanted = {
-        str(path.relative_to(_PROJECT_CONTENT)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in _PROJECT_CONTENT.rglob("*")
+        str(path.relative_to(PROJECT_CONTENT)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in PROJECT_CONTENT.rglob("*")
         if path.is_file()
     }
-    pushed = packager.push(_PROJECT_CONTENT, f"{lab.repository('project-content').reference}:v1.0.0")
     pod = usual_pod(
         "reader",
         image=lab.probe,
-        reference=pushed.reference,
+        reference=content_image(lab, PROJECT_CONTENT),
         container={"args": ["read", *(f"/content/{path}" for path in wanted)]},
     )
     seen = lab.run(pod)
