@@ -6,6 +6,7 @@ Source: k8s.io/apiserver pkg/endpoints/handlers/watch.go and pkg/storage/cacher.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Mapping
 
@@ -56,7 +57,8 @@ async def stream(
         return response
     response = await _begin(request)
     try:
-        await _send(api, kind, watch, response, lasting, bookmarks=bookmarks)
+        with contextlib.suppress(ConnectionResetError):  # the watcher has gone
+            await _send(api, kind, watch, response, lasting, bookmarks=bookmarks)
     finally:
         watch.close()
     return response
