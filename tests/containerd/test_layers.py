@@ -286,6 +286,7 @@ def test_the_later_header_of_a_hard_link_gives_the_mode_to_both_names() -> None:
         ),
         ([Entry("a"), Entry("a/b/c")], "failed to get root path: lstat /layer/a/b: not a directory"),
         ([Entry("a"), Entry("a/b")], "mkparent /layer/a: not a directory"),
+        ([Entry("d/f"), Entry("d"), Entry("d/g")], "mkparent /layer/d: not a directory"),
         ([Entry(".wh..")], "invalid whiteout name: .wh..: invalid archive"),
         ([Entry("a", type="symlink", link="a"), Entry("a/b")], "failed to get root path: too many links"),
         ([Entry("n" * 256)], f"open /layer/{'n' * 256}: file name too long"),
@@ -343,6 +344,18 @@ def test_as_root_everything_is_as_packed(tmp_path: Path) -> None:
     except OSError:
         return  # this file system keeps none, and the runtime passes over that
     assert os.getxattr(tmp_path / "root" / "caps", "user.note") == b"kept"
+
+
+@pytest.mark.skipif(not PRIVILEGED, reason="only root can give files away")
+def test_directories_without_a_header_belong_to_root_but_inherit_a_group() -> None:
+    found = unpacked([Entry("plain/f", uid=5, gid=5), Entry("g/", type="dir", mode=0o2755, gid=7), Entry("g/in/f")])
+    assert [found[path][2:] for path in ("plain", "g/in", "g/in/f")] == [(0o755, 0, 0), (0o755, 0, 7), (0o644, 0, 0)]
+
+
+def test_an_upper_layer_copies_up_what_it_only_passes_through(tmp_path: Path) -> None:
+    layers = [tar_bytes([Entry("d/", type="dir", mode=0o711)]), tar_bytes([Entry("d/f")])]
+    unpack(layers, tmp_path / "root")
+    assert stat.S_IMODE((tmp_path / "root" / "d").stat().st_mode) & 0o077 == 0o011
 
 
 def test_times_are_as_packed_also_of_directories(tmp_path: Path) -> None:
