@@ -14,6 +14,8 @@ from emulator.cluster.strategies import prepare_for_finalize
 
 __all__ = ["replace", "view"]
 
+_BINDING = ResourceType("pods/binding", "Binding")
+
 
 def view(kind: ResourceType, obj: Object, subresource: str | None) -> Object:
     """A copy of the object as the subresource shows it."""
@@ -82,10 +84,10 @@ def _bind(kind: ResourceType, pod: Object, binding: Object) -> None:
     if causes:
         raise errors.invalid(kind, name, causes)
     if pod["metadata"].get("deletionTimestamp") is not None:
-        raise errors.conflict(kind, name, f"pod {name} is being deleted, cannot be assigned to a host")
+        raise errors.conflict(_BINDING, name, f"pod {name} is being deleted, cannot be assigned to a host")
     if pod["spec"].get("nodeName"):
         raise errors.conflict(
-            kind, name, f"pod {name} is already assigned to node {errors.quote(pod['spec']['nodeName'])}"
+            _BINDING, name, f"pod {name} is already assigned to node {errors.quote(pod['spec']['nodeName'])}"
         )
     pod["spec"]["nodeName"] = target["name"]
     for key in ("annotations", "labels"):

@@ -157,7 +157,7 @@ def test_binding(api: Api, make_pod, refusal):
     assert [(c["type"], c["status"]) for c in pod["status"]["conditions"]] == [("PodScheduled", "True")]
     binding = {"metadata": {"name": "p"}, "target": {"name": "other"}}
     error = refusal(api.update, "pods", binding, subresource="binding")
-    assert str(error) == 'Operation cannot be fulfilled on pods "p": pod p is already assigned to node "node"'
+    assert str(error) == 'Operation cannot be fulfilled on pods/binding "p": pod p is already assigned to node "node"'
 
 
 def test_an_unbound_pod_goes_at_once(api: Api, make_pod, refusal):

@@ -57,7 +57,5 @@ def _container(pod: Object, asked: str) -> str:
         return asked
     if len(containers) == 1:
         return str(containers[0])
-    detail = f"a container name must be specified for pod {name}, choose one of: [{' '.join(containers)}]"
-    if first:
-        detail += f" or one of the init containers: [{' '.join(first)}]"
-    raise errors.bad_request(detail)
+    choices = " ".join([*first, *containers])
+    raise errors.bad_request(f"a container name must be specified for pod {name}, choose one of: [{choices}]")

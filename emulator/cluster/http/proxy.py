@@ -82,18 +82,17 @@ def _pod(api: Api, target: Target, name: str, port: str) -> tuple[Object, int]:
 
 
 def _service(api: Api, target: Target, name: str, port: str) -> tuple[Object, int]:
-    service = api.get("services", name, target.namespace)
-    ports = service["spec"].get("ports") or []
-    if not port and len(ports) == 1:
-        port = ports[0].get("name", "")
-    elif re.fullmatch("[0-9]+", port):
+    if re.fullmatch("[0-9]+", port):
+        ports = api.get("services", name, target.namespace)["spec"].get("ports") or []
         named = [declared.get("name", "") for declared in ports if declared["port"] == int(port)]
         if not named:
             message = f"no service port {int(port)} found for service {errors.quote(name)}"
             raise errors.service_unavailable(message)
         port = named[0]
     endpoints = api.get("endpoints", name, target.namespace)
-    subsets = [subset for subset in endpoints.get("subsets") or () if subset.get("addresses")]
+    if not endpoints.get("subsets"):
+        raise errors.service_unavailable(f"no endpoints available for service {errors.quote(name)}")
+    subsets = [subset for subset in endpoints["subsets"] if subset.get("addresses")]
     random.shuffle(subsets)
     for subset in subsets:
         for offered in subset.get("ports") or ():

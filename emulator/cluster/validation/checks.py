@@ -11,11 +11,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["FORMATS", "dns_1035_label", "dns_label", "dns_subdomain", "label_value", "qualified_name"]
+__all__ = ["FORMATS", "dns_label", "dns_subdomain", "label_value", "qualified_name"]
 
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _SUBDOMAIN = _LABEL + r"(\." + _LABEL + ")*"
-_LABEL_1035 = "[a-z]([-a-z0-9]*[a-z0-9])?"
 _NAME = "([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]"
 _LONGEST_LABEL, _LONGEST_SUBDOMAIN, _LONGEST_PORT_NAME = 63, 253, 15
 
@@ -57,18 +56,6 @@ def dns_subdomain(value: str) -> list[str]:
             "and must start and end with an alphanumeric character"
         )
         wrong.append(_regex_error(message, _SUBDOMAIN, "example.com"))
-    return wrong
-
-
-def dns_1035_label(value: str) -> list[str]:
-    """RFC 1035 label, as services are named."""
-    wrong = _too_long(value, _LONGEST_LABEL)
-    if not _matches(_LABEL_1035, value):
-        message = (
-            "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic "
-            "character, and end with an alphanumeric character"
-        )
-        wrong.append(_regex_error(message, _LABEL_1035, "my-name", "abc-123"))
     return wrong
 
 
@@ -165,6 +152,10 @@ def _non_negative(value: int) -> list[str]:
     return [] if value >= 0 else ["must be greater than or equal to 0"]
 
 
+def _positive(value: int) -> list[str]:
+    return [] if value > 0 else ["must be greater than 0"]
+
+
 def _endpoint_ip(value: str) -> list[str]:
     try:
         address = ipaddress.ip_address(value)
@@ -200,6 +191,7 @@ FORMATS: dict[str, Callable[[Any], list[str]]] = {
     "portName": _port_name,
     "portNumber": _port_number,
     "portNumberOrName": _port_number_or_name,
+    "positive": _positive,
     "qualifiedName": qualified_name,
     "userId": _user_id,
 }

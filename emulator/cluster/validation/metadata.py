@@ -10,12 +10,12 @@ from collections.abc import Callable
 from emulator.cluster.errors import FieldError, forbidden_field, invalid_value, required, too_long
 from emulator.cluster.objects import Object
 from emulator.cluster.resources import ResourceType
-from emulator.cluster.validation.checks import dns_1035_label, dns_label, dns_subdomain, qualified_name
+from emulator.cluster.validation.checks import dns_label, dns_subdomain, qualified_name
 from emulator.cluster.validation.walk import wrong_labels
 
 __all__ = ["validate_metadata", "validate_metadata_update", "validate_parts"]
 
-_NAMES: dict[str, Callable[[str], list[str]]] = {"namespaces": dns_label, "services": dns_1035_label}
+_NAMES: dict[str, Callable[[str], list[str]]] = {"namespaces": dns_label, "services": dns_label}
 _ANNOTATIONS_LIMIT = 256 * 1024
 _STANDARD_FINALIZERS = ("kubernetes", "orphan", "foregroundDeletion")
 

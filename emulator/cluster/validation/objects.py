@@ -37,6 +37,9 @@ def validate_update(kind: ResourceType, obj: Object, old: Object, subresource: s
     """Every violation of a change; `subresource` is empty for the object itself."""
     wrong = validate_metadata_update(obj["metadata"], old["metadata"])
     if subresource == "status":
+        status = struct(kind.kind).fields["status"].struct
+        if status is not None:
+            wrong += walk(status, obj.get("status") or {}, "status", Scope())
         if kind.plural == "pods":
             wrong += pods.validate_pod_status_update(obj, old)
         elif kind.plural == "namespaces":

@@ -104,7 +104,9 @@ def _env_var(variable: Object, at: At) -> list[FieldError]:
     if source is None:
         return []
     if not source:
-        detail = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`"
+        detail = (
+            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
+        )
         return [invalid_value(f"{at.path}.valueFrom", "", detail)]
     if variable.get("value"):
         return [invalid_value(f"{at.path}.valueFrom", "", "may not be specified when `value` is not empty")]
@@ -156,6 +158,7 @@ def _resources(resources: Object, at: At) -> list[FieldError]:
                 if name == "ephemeral-storage" or name.startswith("hugepages-") or "/" in name:
                     wrong.append(forbidden_field(here, "the emulator does not model this resource"))
                 else:
+                    wrong.append(invalid_value(here, name, "must be a standard resource type or fully qualified"))
                     wrong.append(invalid_value(here, name, "must be a standard resource for containers"))
             elif quantity.parse(amount) < 0:
                 wrong.append(invalid_value(here, amount, "must be greater than or equal to 0"))
@@ -182,7 +185,8 @@ def _seccomp(profile: Object, at: At) -> list[FieldError]:
     if kind == "Localhost":
         return [forbidden_field(f"{at.path}.type", 'the emulator does not model the value "Localhost" of this field')]
     if local is not None:
-        return [invalid_value(here, local, "can only be set when seccomp type is Localhost")]
+        shown = {"Type": kind, "LocalhostProfile": local}  # the API server's internal form
+        return [invalid_value(here, shown, "can only be set when seccomp type is Localhost")]
     return []
 
 

@@ -45,13 +45,13 @@ def _selector(selector: Object, at: At) -> list[FieldError]:
     return wrong_labels(selector.get("matchLabels") or {}, f"{at.path}.matchLabels")
 
 
-def _workload(spec: Object, path: str, kind: str) -> list[FieldError]:
+def _workload(spec: Object, path: str) -> list[FieldError]:
     selector, template = spec.get("selector"), spec.get("template") or {}
     if selector is None:
         return [required(f"{path}.selector")]
     wrong: list[FieldError] = []
     if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-        wrong.append(invalid_value(f"{path}.selector", selector, f"empty selector is invalid for {kind}"))
+        wrong.append(invalid_value(f"{path}.selector", selector, "empty selector is invalid for deployment"))
     labels = (template.get("metadata") or {}).get("labels") or {}
     if not wrong and not match_labels(selector, labels):
         detail = "`selector` does not match template `labels`"
@@ -64,12 +64,12 @@ def _workload(spec: Object, path: str, kind: str) -> list[FieldError]:
 
 @rule("ReplicaSetSpec")
 def _replica_set(spec: Object, at: At) -> list[FieldError]:
-    return _workload(spec, at.path, "replicaset")
+    return _workload(spec, at.path)
 
 
 @rule("DeploymentSpec")
 def _deployment(spec: Object, at: At) -> list[FieldError]:
-    wrong = _workload(spec, at.path, "deployment")
+    wrong = _workload(spec, at.path)
     deadline = spec.get("progressDeadlineSeconds")
     if deadline is not None and deadline <= spec.get("minReadySeconds", 0):
         detail = "must be greater than minReadySeconds"
@@ -79,6 +79,9 @@ def _deployment(spec: Object, at: At) -> list[FieldError]:
 
 @rule("DeploymentStrategy")
 def _strategy(strategy: Object, at: At) -> list[FieldError]:
+    if strategy.get("type") not in ("Recreate", "RollingUpdate"):
+        shown = {"Type": strategy.get("type", ""), "RollingUpdate": None}  # the API server's internal form
+        return [not_supported(at.path, shown, ("Recreate", "RollingUpdate"))]
     if strategy.get("type") == "Recreate" and "rollingUpdate" in strategy:
         detail = "may not be specified when strategy `type` is 'Recreate'"
         return [forbidden_field(f"{at.path}.rollingUpdate", detail)]
@@ -116,3 +119,25 @@ def _amount(value: Any, path: str) -> list[FieldError]:
         )
         return [invalid_value(path, value, detail)]
     return [] if value >= 0 else [invalid_value(path, value, "must be greater than or equal to 0")]
+
+
+@rule("DeploymentStatus")
+def _deployment_status(status: Object, at: At) -> list[FieldError]:
+    return _replicas(status, at.path, ("updatedReplicas", "readyReplicas", "availableReplicas"))
+
+
+@rule("ReplicaSetStatus")
+def _replica_set_status(status: Object, at: At) -> list[FieldError]:
+    return _replicas(status, at.path, ("fullyLabeledReplicas", "readyReplicas", "availableReplicas"))
+
+
+def _replicas(status: Object, path: str, parts: tuple[str, ...]) -> list[FieldError]:
+    whole, ready, available = (status.get(name, 0) for name in ("replicas", "readyReplicas", "availableReplicas"))
+    wrong = [
+        invalid_value(f"{path}.{name}", status[name], "cannot be greater than status.replicas")
+        for name in parts
+        if status.get(name, 0) > whole
+    ]
+    if available > ready:
+        wrong.append(invalid_value(f"{path}.availableReplicas", available, "cannot be greater than readyReplicas"))
+    return wrong
