@@ -76,13 +76,19 @@ class Cluster:
         self.kube.delete(path_of(resource, self.namespace, name))
         self.wait_gone(resource, name)
 
-    def wait(self, resource: str, name: str, until: Callable[[Object], bool], what: str) -> Object:
-        """Watch an object until it is as wanted, and return it so; `what` completes "waited for pods/a …"."""
+    def wait(
+        self, resource: str, name: str, until: Callable[[Object], bool], what: str, since: Object | None = None
+    ) -> Object:
+        """Watch an object until it is as wanted, and return it so; `what` completes "waited for pods/a …".
+
+        With `since`, an earlier state of the object, nothing that became of it after that is missed.
+        """
         return self._watch(
             resource,
             f"metadata.name={name}",
             lambda event: event["type"] in {"ADDED", "MODIFIED"} and until(event["object"]),
             f"{resource}/{name} {what}",
+            since=since,
         )
 
     def wait_gone(self, resource: str, name: str) -> None:
@@ -169,11 +175,15 @@ class Cluster:
         wanted: Callable[[Object], bool],
         what: str,
         done: Callable[[], bool] = lambda: False,
+        since: Object | None = None,
     ) -> Object:
         deadline = time.monotonic() + self.target.patience
         seen: Object = {}
+        query = {"fieldSelector": fields}
+        if since:
+            query["resourceVersion"] = since["metadata"]["resourceVersion"]
         while (left := deadline - time.monotonic()) > 0:
-            for event in self.kube.watch(path_of(resource, self.namespace), {"fieldSelector": fields}, left):
+            for event in self.kube.watch(path_of(resource, self.namespace), query, left):
                 seen = event["object"]
                 if wanted(event):
                     return seen

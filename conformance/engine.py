@@ -11,9 +11,21 @@ import yaml
 import packager
 from conformance.kube import Object
 from conformance.lab import Lab
+from conformance.oci import Repository
+from conformance.targets import Target
 from fixtures import program
 
-__all__ = ["DEPLOYMENT", "PROJECT_CONTENT", "content_image", "deploy", "engine_image", "served", "tree_of", "updated"]
+__all__ = [
+    "DEPLOYMENT",
+    "PROJECT_CONTENT",
+    "content_image",
+    "deploy",
+    "engine_image",
+    "prepare",
+    "served",
+    "tree_of",
+    "updated",
+]
 
 _ROOT = Path(__file__).parents[1]
 PROJECT_CONTENT = _ROOT / "project-content"
@@ -21,9 +33,9 @@ _MANIFESTS = _ROOT / "k8s" / "deployment.yaml"
 DEPLOYMENT = "demo-engine"
 
 
-def engine_image(lab: Lab) -> str:
-    """Push the engine's image for both architectures, straight from the binaries; its reference by tag."""
-    repository = lab.repository("engine")
+def prepare(target: Target, shared: str) -> None:
+    """Push the engine's image for both architectures, straight from the binaries."""
+    repository = Repository(target.registry, f"{shared}/engine")
     packager.push_program(
         {f"linux/{architecture}": program("engine", architecture) for architecture in ("amd64", "arm64")},
         f"{repository.address}:latest",
@@ -32,7 +44,11 @@ def engine_image(lab: Lab) -> str:
         ports=[8080],
         auth=repository.credentials,
     )
-    return f"{repository.reference}:latest"
+
+
+def engine_image(lab: Lab) -> str:
+    """The reference of the engine's image."""
+    return f"{lab.target.registry.name}/{lab.shared}/engine:latest"
 
 
 def content_image(lab: Lab, directory: Path, tag: str = "v1.0.0") -> str:
@@ -44,7 +60,8 @@ def content_image(lab: Lab, directory: Path, tag: str = "v1.0.0") -> str:
 
 def _manifests(lab: Lab) -> list[Object]:
     """The objects of k8s/deployment.yaml, with the registry filled in as a deploy does."""
-    text = _MANIFESTS.read_text().replace("<ACR_LOGIN_SERVER>", f"{lab.target.registry.name}/{lab.prefix}")
+    text = _MANIFESTS.read_text().replace("<ACR_LOGIN_SERVER>/engine:latest", engine_image(lab))
+    text = text.replace("<ACR_LOGIN_SERVER>", f"{lab.target.registry.name}/{lab.prefix}")
     return [document for document in yaml.safe_load_all(text) if document]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from conformance.cluster import NotSeenError
 from conformance.lab import Lab
 from conformance.observation import Observation, normalised
-from conformance.record import PROBE, lab_for, names_of, stages
+from conformance.record import LAB, lab_for, names_of, stages
 from conformance.recordings import Recording
 from conformance.targets import Target
 from fixtures import Case
@@ -39,7 +39,7 @@ def replay(target: Target, recording: Recording, *, workers: int = 8) -> Iterato
     The target must be fresh, since what a node has pulled before changes what it says: the recordings began with
     the case `ok`, which pulled the probe too.
     """
-    Lab.prepare(target, PROBE)
+    Lab.prepare(target, LAB)
     with ThreadPoolExecutor(workers) as pool:
         for stage in stages():
             recorded = [case for case in stage if case.name in recording.cases]

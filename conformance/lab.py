@@ -20,20 +20,20 @@ _PROBE = ImageSpec(layers=(), config={}, manifest={}, index=None, registry={}, p
 class Lab:
     """One test's place on a target.
 
-    prefix: where its repositories are. Layers carry `nonce`, so that nothing another test pulled is there already.
+    prefix: where its repositories are; shared: where those are that all tests of a run use. Layers carry `nonce`, so that nothing another test pulled is there already.
     """
 
-    def __init__(self, cluster: Cluster, prefix: str, probe: str, nonce: str) -> None:
+    def __init__(self, cluster: Cluster, prefix: str, shared: str, nonce: str) -> None:
         self.cluster = cluster
         self.target = cluster.target
         self.prefix = prefix
-        self.probe_repository = probe
+        self.shared = shared
         self.nonce = nonce
 
     @property
     def probe(self) -> str:
         """The reference of the probe's image."""
-        return f"{self.target.registry.name}/{self.probe_repository}:v1"
+        return f"{self.target.registry.name}/{self.shared}/probe:v1"
 
     def repository(self, name: str, *, private: bool = False) -> Repository:
         """One of this test's repositories; by the private registry's address if asked for."""
@@ -85,7 +85,7 @@ class Lab:
             "private": self.target.private.name if self.target.private else "",
             "closed": self.target.description.closed,
             "lab": self.prefix,
-            "probe": self.probe_repository,
+            "probe": f"{self.shared}/probe",
             "first": first,
             "digest": digests[0],
         }
@@ -116,6 +116,6 @@ class Lab:
         return self.observe(self.cluster.get("pods", name))
 
     @staticmethod
-    def prepare(target: Target, probe: str) -> None:
+    def prepare(target: Target, shared: str) -> None:
         """Push what every test uses: the probe's image."""
-        Repository(target.registry, probe).push(forge(_PROBE, architecture=target.architecture), "v1")
+        Repository(target.registry, f"{shared}/probe").push(forge(_PROBE, architecture=target.architecture), "v1")

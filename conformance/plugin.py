@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from conformance import engine
 from conformance.claims import Claim, Verdict, claim_of
 from conformance.cluster import Cluster
 from conformance.kube import RefusedError
@@ -87,7 +88,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
                 print(f"recorded {path.relative_to(config.rootpath)}")
         except NotRealError as error:
             pytest.exit(f"--record: {error}", returncode=1)
-    Lab.prepare(target, _probe(target))
+    Lab.prepare(target, _shared(target))
+    engine.prepare(target, _shared(target))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -202,7 +204,7 @@ def cluster(request: pytest.FixtureRequest, target: Target) -> Iterator[Cluster]
 def lab(request: pytest.FixtureRequest, target: Target, cluster: Cluster) -> Lab:
     """The test's own repositories, and the ways to run cases in its namespace."""
     name = _name(request.node, target)
-    return Lab(cluster, f"{target.description.run}/{name}", _probe(target), nonce=name)
+    return Lab(cluster, f"{target.description.run}/{name}", _shared(target), nonce=name)
 
 
 @pytest.fixture
@@ -250,8 +252,9 @@ def _name(node: pytest.Item, target: Target) -> str:
     return f"{target.description.run}-{name}"[:63].rstrip("-")
 
 
-def _probe(target: Target) -> str:
-    return f"{target.description.run}/probe"
+def _shared(target: Target) -> str:
+    """Where the repositories are that all tests of a run use."""
+    return f"{target.description.run}/shared"
 
 
 def _reports(config: pytest.Config) -> Path:

@@ -26,7 +26,6 @@ __all__ = ["NotRealError", "fingerprint_name", "names_of", "record", "stages"]
 
 # Where the repositories of the recordings are, and the case that goes first: it finds nothing on the node.
 LAB = "lab"
-PROBE = f"{LAB}/probe"
 FIRST = "ok"
 # A node says all it has to say of a case within this many seconds of silence, its back-off's first steps included.
 _QUIET = 20.0
@@ -59,7 +58,7 @@ def stages() -> list[list[Case]]:
 def lab_for(target: Target, case: Case) -> Lab:
     """A namespace and the recordings' repositories for a case. Its images carry its name, or the first case's."""
     cluster = Cluster(target, f"case-{case.name.lower().replace('+', '-')}")
-    return Lab(cluster, LAB, PROBE, nonce=case.name if case in image_cases() else FIRST)
+    return Lab(cluster, LAB, LAB, nonce=case.name if case in image_cases() else FIRST)
 
 
 def record(target: Target, folder: Path, *, workers: int = 8) -> Iterator[Path]:
@@ -71,7 +70,7 @@ def record(target: Target, folder: Path, *, workers: int = 8) -> Iterator[Path]:
     if fingerprint.emulator:
         raise NotRealError("recordings are made from real clusters only: this target says it is an emulator")
     place = folder / fingerprint_name(fingerprint)
-    Lab.prepare(target, PROBE)
+    Lab.prepare(target, LAB)
     with ThreadPoolExecutor(workers) as pool:
         for stage in stages():
             yield from pool.map(lambda case: _record(target, case, place), stage)

@@ -15,7 +15,6 @@ _CONTRACT = "project: the engine's contract"
 @claim("engine/serves-health", source=_CONTRACT)
 def test_health(lab: Lab) -> None:
     """GET /health answers {"status":"ok"}."""
-    engine_image(lab)
     content_image(lab, PROJECT_CONTENT)
     deploy(lab)
     code, body = lab.cluster.fetch_service(DEPLOYMENT, "/health")
@@ -25,7 +24,6 @@ def test_health(lab: Lab) -> None:
 @claim("engine/tree-has-the-promised-shape", source=_CONTRACT)
 def test_shape(lab: Lab) -> None:
     """Every node of /tree has name, path and is_dir, and children unless it has none; the root is content at /."""
-    engine_image(lab)
     deploy(lab, content_image(lab, PROJECT_CONTENT))
     tree = served(lab)
     assert (tree["name"], tree["path"], tree["is_dir"]) == ("content", "/", True)
@@ -43,7 +41,6 @@ def test_shape(lab: Lab) -> None:
 @claim("engine/tree-equals-the-content", source=_CONTRACT)
 def test_tree(lab: Lab) -> None:
     """/tree shows exactly what was packaged."""
-    engine_image(lab)
     deploy(lab, content_image(lab, PROJECT_CONTENT))
     assert served(lab) == tree_of(PROJECT_CONTENT)
 
@@ -64,7 +61,7 @@ def test_sigterm(lab: Lab, evidence: list[str]) -> None:
     """The engine ends with exit code 0 when its pod is deleted, without being killed."""
     pod = _engine_pod(lab, "polite", {"name": "DRAIN_SECONDS", "value": "0"})
     lab.cluster.create("pods", pod)
-    lab.cluster.wait("pods", "polite", _is_ready, "to be ready")
+    ready = lab.cluster.wait("pods", "polite", _is_ready, "to be ready")
     ended: list[int] = []
 
     def has_ended(found: Object) -> bool:
@@ -73,7 +70,7 @@ def test_sigterm(lab: Lab, evidence: list[str]) -> None:
         return bool(ended)
 
     lab.cluster.kube.delete(f"/api/v1/namespaces/{lab.cluster.namespace}/pods/polite")
-    lab.cluster.wait("pods", "polite", has_ended, "to end")
+    lab.cluster.wait("pods", "polite", has_ended, "to end", since=ready)
     evidence.append(f"exit code {ended}")
     assert ended == [0]
 

@@ -17,7 +17,6 @@ from conformance.engine import (
     PROJECT_CONTENT,
     content_image,
     deploy,
-    engine_image,
     served,
     tree_of,
     updated,
@@ -40,7 +39,6 @@ def next_content(tmp_path: Path) -> Path:
 @claim("rollout/new-digest-loses-no-request", source=_PROJECT)
 def test_forward(lab: Lab, next_content: Path, evidence: list[str]) -> None:
     """Rolling out the next digest serves its tree in the end, and no request fails on the way."""
-    engine_image(lab)
     deploy(lab, content_image(lab, PROJECT_CONTENT))
     with _asking(lab) as answers:
         _set_reference(lab, content_image(lab, next_content, "v2.0.0"))
@@ -56,7 +54,6 @@ def test_forward(lab: Lab, next_content: Path, evidence: list[str]) -> None:
 @claim("rollout/back-to-the-old-digest-is-byte-identical", source=_PROJECT)
 def test_back(lab: Lab, next_content: Path) -> None:
     """Rolling back to the old digest serves the very bytes that it served before, from the old ReplicaSet."""
-    engine_image(lab)
     old = content_image(lab, PROJECT_CONTENT)
     deploy(lab, old)
     before = lab.cluster.fetch_service(DEPLOYMENT, "/tree")
@@ -75,7 +72,6 @@ def test_back(lab: Lab, next_content: Path) -> None:
 @claim("rollout/bad-digest-leaves-the-old-version-serving", source=_PROJECT)
 def test_bad_digest(lab: Lab) -> None:
     """A roll-out to a digest that is not there leaves the old version serving, and the new pod saying why."""
-    engine_image(lab)
     good = content_image(lab, PROJECT_CONTENT)
     deploy(lab, good)
     _set_reference(lab, f"{good.split('@')[0]}@sha256:{'0' * 64}")
