@@ -167,12 +167,14 @@ def test_a_start_that_nobody_waits_for_any_more(in_pods) -> None:
 
     async def test(pods) -> None:
         async with pods.pod() as sandbox:
-            for turns in range(6):
+            for turns in range(20):
                 starting = asyncio.ensure_future(Container.start(sandbox, pods.spec("default:15", "block:")))
                 for _ in range(turns):
                     await asyncio.sleep(0)
                 starting.cancel()
                 await asyncio.wait([starting])
+                if not starting.cancelled():
+                    starting.result().signal(signal.SIGKILL)
             while "/tool" in pods.programs():
                 await asyncio.wait_for(sandbox.control.request("dial", host="127.0.0.1", port=1), 10)
 

@@ -69,19 +69,22 @@ def test_every_process_ends_with_the_emulator(
         text=True,
     )
     assert emulator.stdout is not None
-    state = Path(emulator.stdout.readline().strip())
-    assert state.is_dir()
-    mounts = Path("/proc/mounts").read_text()
-    assert str(state) not in mounts
-    processes = descendants(emulator.pid)
-    assert len(processes) == 2 * 2 + 4 * 3  # a pod is bwrap and pause; a container bwrap, its program and the orphan
-    pidfds = [os.pidfd_open(pid) for pid in processes]
-    emulator.send_signal(how)
-    emulator.wait()
-    emulator.stdout.close()
+    pidfds: list[int] = []
     try:
+        state = Path(emulator.stdout.readline().strip())
+        assert state.is_dir()
+        assert str(state) not in Path("/proc/mounts").read_text()
+        processes = descendants(emulator.pid)
+        # A pod is bubblewrap and pause; a container is bubblewrap, its program and the orphan.
+        assert len(processes) == 2 * 2 + 4 * 3
+        pidfds = [os.pidfd_open(pid) for pid in processes]
+        emulator.send_signal(how)
+        emulator.wait()
         assert gone(pidfds, 10)
     finally:
+        emulator.kill()
+        emulator.wait()
+        emulator.stdout.close()
         for pidfd in pidfds:
             os.close(pidfd)
 

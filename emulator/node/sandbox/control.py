@@ -41,14 +41,13 @@ class Control:
         self._loop.add_reader(sock.fileno(), self._readable)
         self._ids = itertools.count(1)
         self.ready: asyncio.Future[Reply] = self._loop.create_future()
-        self._waiting: dict[int, asyncio.Future[Reply]] = {0: self.ready}
+        self._waiting: dict[int, tuple[asyncio.Future[Reply], Callable[[Reply], None]]] = {0: (self.ready, _close_all)}
         self._on_ended: dict[int, Callable[[int, int], None]] = {}
-        self._unwanted: set[int] = set()
         self._closed = False
 
     async def request(self, do: str, fds: Sequence[int] = (), **fields: Any) -> Reply:
         """Ask for something and wait for the answer. Raises GoneError."""
-        return await self._ask(next(self._ids), do, fds, fields)
+        return await self._ask(next(self._ids), do, fds, fields, unwanted=_close_all)
 
     async def start(self, fds: Sequence[int], on_ended: Callable[[int, int], None], **fields: Any) -> tuple[int, Reply]:
         """Ask for a container. If it starts, `on_ended` is later called with its exit code and signal.
@@ -57,15 +56,18 @@ class Control:
         """
         ident = next(self._ids)
         self._on_ended[ident] = on_ended
+
+        def end(reply: Reply) -> None:
+            if not reply.error:
+                self.signal(ident, signal.SIGKILL)
+
+        started = False
         try:
-            reply = await self._ask(ident, "start", fds, fields)
-        except BaseException:
-            # Whoever asked no longer wants it; it may be on its way.
-            self._on_ended.pop(ident, None)
-            self._unwanted.add(ident)
-            raise
-        if reply.error:
-            self._on_ended.pop(ident, None)
+            reply = await self._ask(ident, "start", fds, fields, unwanted=end)
+            started = not reply.error
+        finally:
+            if not started:
+                self._on_ended.pop(ident, None)
         return ident, reply
 
     def signal(self, ident: int, number: int) -> None:
@@ -81,7 +83,7 @@ class Control:
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
         waiting, self._waiting = self._waiting, {}
-        for future in waiting.values():
+        for future, _ in waiting.values():
             if not future.done():
                 future.set_exception(GoneError())
                 future.exception()  # whoever no longer waits need not be told
@@ -89,21 +91,21 @@ class Control:
         for on_ended in ended.values():
             on_ended(137, 9)
 
-    async def _ask(self, ident: int, do: str, fds: Sequence[int], fields: dict[str, Any]) -> Reply:
+    async def _ask(
+        self, ident: int, do: str, fds: Sequence[int], fields: dict[str, Any], *, unwanted: Callable[[Reply], None]
+    ) -> Reply:
+        """Ask and wait; `unwanted` gets the answer if whoever asks gives up before it comes."""
         if self._closed:
             raise GoneError
         future: asyncio.Future[Reply] = self._loop.create_future()
-        self._waiting[ident] = future
+        self._waiting[ident] = future, unwanted
+        self._send({"id": ident, "do": do, **fields}, fds)
         try:
-            self._send({"id": ident, "do": do, **fields}, fds)
             return await future
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled() and not future.exception():
-                for fd in future.result().fds:
-                    os.close(fd)
+            if not future.cancelled() and not future.exception():
+                unwanted(future.result())  # it came in the same turn
             raise
-        finally:
-            self._waiting.pop(ident, None)
 
     def _send(self, packet: dict[str, Any], fds: Sequence[int]) -> None:
         """Send at once. Packets are small and `pause` reads them promptly, so the socket's buffer never fills."""
@@ -132,13 +134,14 @@ class Control:
             if on_ended:
                 on_ended(answer["ended"]["code"], answer["ended"]["signal"])
             return
-        if answer["id"] in self._unwanted:
-            self._unwanted.remove(answer["id"])
-            if "error" not in answer:
-                self.signal(answer["id"], signal.SIGKILL)
-        future = self._waiting.get(answer["id"])
-        if future is None or future.done():
-            for fd in fds:
-                os.close(fd)
-            return
-        future.set_result(Reply(answer.get("error", ""), answer.get("errno", 0), fds=fds))
+        reply = Reply(answer.get("error", ""), answer.get("errno", 0), fds)
+        future, unwanted = self._waiting.pop(answer["id"])
+        if future.done():
+            unwanted(reply)
+        else:
+            future.set_result(reply)
+
+
+def _close_all(reply: Reply) -> None:
+    for fd in reply.fds:
+        os.close(fd)
