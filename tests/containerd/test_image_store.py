@@ -519,19 +519,27 @@ def test_removing_everything_and_pulling_again(tell: Callable[..., None]) -> Non
     tell(story)
 
 
-def test_five_thousand_files_in_well_under_a_second(tell: Callable[..., None]) -> None:
+def test_five_thousand_files_in_well_under_a_second(tell: Callable[..., None], tmp_path: Path) -> None:
+    # Beside what the file system itself takes to make that many files: from 0.05 to 0.7 s on one and the same machine.
+    start = time.process_time()
+    for n in range(5000):
+        if not n % 58:
+            (tmp_path / "bare" / str(n // 58)).mkdir(parents=True)
+        os.close(os.open(f"{tmp_path}/bare/{n // 58}/{n}", os.O_WRONLY | os.O_CREAT))
+    bare = time.process_time() - start
+
     async def story(it: Lab) -> None:
         layer = tar_bytes([Entry(f"d{n // 58:03}/f{n:05}.txt", content=b"%d" % n) for n in range(5000)])
         await it.image("lab/app", "v1", [(layer, "gzip")])
         seconds = []
         for _ in range(3):
             await it.store.remove_all()
-            start = time.process_time()  # whatever else the machine does
+            start = time.process_time()
             image = await it.store.pull(f"{it.address}/lab/app:v1")
             mount = await it.store.mount(image.id, "", NOBODY)
             seconds.append(time.process_time() - start)
         assert (mount.source / "d086" / "f04999.txt").read_text() == "4999"
-        assert min(seconds) < 1, seconds
+        assert min(seconds) - bare < 0.8, (seconds, bare)
 
     tell(story)
 
