@@ -324,7 +324,7 @@ def test_the_node_is_registered_and_renews_its_lease(on_node: Run) -> None:
         assert node["status"]["nodeInfo"]["kubeletVersion"] == "v1.36.3"
         assert node["status"]["nodeInfo"]["containerRuntimeVersion"] == "containerd://2.3.7"
         assert node["metadata"]["labels"]["kubernetes.io/os"] == "linux"
-        assert isinstance(json.loads(node["metadata"]["annotations"]["imgvol.dev/lacks"]), dict)
+        assert json.loads(node["metadata"]["annotations"]["imgvol.dev/lacks"]) == lab.kubelet.lacks
         ready = next(each for each in node["status"]["conditions"] if each["type"] == "Ready")
         assert ready["status"] == "True"
 

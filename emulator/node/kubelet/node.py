@@ -23,6 +23,7 @@ __all__ = ["KubeletNode"]
 Object = dict[str, Any]
 
 _POD_NETWORK = "10.244.0.0/16"
+_LACKS = {"seccomp": "no seccomp profile confines a container, whatever its pod asks for"}
 
 
 class KubeletNode:
@@ -48,6 +49,8 @@ class KubeletNode:
         self.ready = asyncio.Event()
         """Set once the node is registered."""
         self.isolation = isolation
+        self.lacks = {**images.lacks, **isolation.lacks, **_LACKS}
+        """What of a real node is missing, by capability, with the reason."""
         self._api = api
         self._context = NodeContext(
             api=api,
@@ -63,7 +66,7 @@ class KubeletNode:
             runtime=f"containerd://{profile.version}",
             address=self._context.host_ip,
             pod_cidr=_POD_NETWORK,
-            lacks=isolation.lacks,
+            lacks=self.lacks,
             version=version,
         )
         self._workers: dict[str, PodWorker] = {}
