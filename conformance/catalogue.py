@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance.claims import Claim, claim_of
+from conformance.claims import MOUNTS, Claim, claim_of
 
 __all__ = ["claims", "markdown"]
 
@@ -56,7 +56,8 @@ def markdown(found: list[Claim]) -> str:
         if claim.topic != topic:
             topic = claim.topic
             lines.append(f"\n## {topic}\n\n| claim | what holds | source |\n| --- | --- | --- |")
-        needs = f" Needs {', '.join(claim.needs)}." if claim.needs else ""
+        special = [need for need in claim.needs if need not in MOUNTS]
+        needs = f" Needs {', '.join(special)}." if special else ""
         lines.append(f"| `{claim.id}` | {claim.says}{needs} | {claim.source} |")
     return "\n".join(lines).replace("\n\n\n", "\n\n") + "\n"
 

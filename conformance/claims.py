@@ -10,9 +10,11 @@ from typing import Any, TypeVar
 
 import pytest
 
-__all__ = ["Claim", "Verdict", "claim", "claim_of", "claim_param"]
+__all__ = ["MOUNTS", "Claim", "Verdict", "claim", "claim_of", "claim_param"]
 
 _ID = re.compile(r"[a-z][a-z-]*/[a-z0-9][a-z0-9-]*")
+# What nearly every claim needs: that containers get the volumes they ask for.
+MOUNTS = ("mounts",)
 _Test = TypeVar("_Test", bound=Callable[..., Any])
 
 
@@ -51,8 +53,11 @@ class Claim:
         return self.id.split("/")[0]
 
 
-def claim(id_: str, *, source: str, needs: Iterable[str] = ()) -> Callable[[_Test], _Test]:
-    """Mark a test as the judge of a claim; the test's docstring is the claim's sentence."""
+def claim(id_: str, *, source: str, needs: Iterable[str] = MOUNTS) -> Callable[[_Test], _Test]:
+    """Mark a test as the judge of a claim; the test's docstring is the claim's sentence.
+
+    Most claims need a target that mounts at all; one that does not says so with `needs=()`.
+    """
 
     def mark(test: _Test) -> _Test:
         says = " ".join((test.__doc__ or "").split())

@@ -20,7 +20,8 @@ _PROBE = ImageSpec(layers=(), config={}, manifest={}, index=None, registry={}, p
 class Lab:
     """One test's place on a target.
 
-    prefix: where its repositories are; shared: where those are that all tests of a run use. Layers carry `nonce`, so that nothing another test pulled is there already.
+    prefix: where its repositories are; shared: where those are that all tests of a run use. Layers carry `nonce`, so
+    that nothing another test pulled is there already.
     """
 
     def __init__(self, cluster: Cluster, prefix: str, shared: str, nonce: str) -> None:
@@ -55,6 +56,12 @@ class Lab:
         self.cluster.create("pods", pod)
         settled = self.cluster.wait("pods", name, is_settled, "to end or to be stuck")
         return self.observe(settled)
+
+    def look(self, pod: Object) -> Observation:
+        """Run a pod whose container must run to its end, and say what it saw."""
+        seen = self.run(pod)
+        assert seen.outcome == "mounted", f"expected the pod to run to its end, saw {seen.brief()}"
+        return seen
 
     def observe(self, pod: Object) -> Observation:
         """The observation of a settled pod."""

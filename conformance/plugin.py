@@ -7,6 +7,7 @@ as plain strings.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import fnmatch
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,22 +68,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if not _leads(config):
         return
     stack = config.stash[_STACK] = contextlib.ExitStack()
-    option = config.option
-    options = Options(
-        option.target,
-        option.aks,
-        option.kubeconfig,
-        option.registry,
-        option.runtime,
-        option.speed,
-        option.isolation,
-    )
+    options = Options(**{field.name: getattr(config.option, field.name) for field in dataclasses.fields(Options)})
     try:
         target = Target(stack.enter_context(start(options)))
     except TargetUnavailableError as unavailable:
         pytest.exit(f"no target: {unavailable}", returncode=1)
     config.stash[_TARGET] = target
-    if option.record:
+    if config.option.record:
         try:
             for path in record(target, config.rootpath / "fixtures" / "observations"):
                 print(f"recorded {path.relative_to(config.rootpath)}")

@@ -14,7 +14,7 @@ from conformance.pods import usual_pod
 _VALIDATION = "Kubernetes: pkg/apis/core/validation/validation.go"
 
 
-@claim("api/reference-of-a-pod-is-immutable", source=_VALIDATION)
+@claim("api/reference-of-a-pod-is-immutable", source=_VALIDATION, needs=())
 def test_immutable(lab: Lab, evidence: list[str]) -> None:
     """The reference of a pod's image volume cannot be changed."""
     pod = usual_pod("fixed", image=lab.probe, reference=f"{lab.repository('any').reference}:v1")
@@ -29,7 +29,7 @@ def test_immutable(lab: Lab, evidence: list[str]) -> None:
     assert "pod updates may not change fields other than" in str(refused.value)
 
 
-@claim("api/two-sources-in-one-volume-rejected", source=_VALIDATION)
+@claim("api/two-sources-in-one-volume-rejected", source=_VALIDATION, needs=())
 def test_two_sources(lab: Lab) -> None:
     """A volume cannot be an image and something else at once."""
     pod = usual_pod("two", image=lab.probe, reference=f"{lab.repository('any').reference}:v1")
@@ -39,7 +39,7 @@ def test_two_sources(lab: Lab) -> None:
     assert refused.value.code == 422
 
 
-@claim("api/read-only-mount-is-not-implied-in-the-spec", source="Kubernetes docs: image volumes")
+@claim("api/read-only-mount-is-not-implied-in-the-spec", source="Kubernetes docs: image volumes", needs=())
 def test_spec_kept(lab: Lab) -> None:
     """The API keeps the mount as it was written: read-only is the node's doing, not a change to the spec."""
     pod = usual_pod(

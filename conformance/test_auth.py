@@ -11,7 +11,7 @@ _OK = next(case for case in image_cases() if case.name == "ok").images["ok"]
 _SECRET = "registry"  # noqa: S105
 
 
-@claim("auth/absent-secret-fails-to-pull", source="Kubernetes: pkg/kubelet, FailedToRetrieveImagePullSecret")
+@claim("auth/absent-secret-fails-to-pull", source="Kubernetes: pkg/kubelet, FailedToRetrieveImagePullSecret", needs=())
 def test_absent_secret(lab: Lab) -> None:
     """A pod that names a pull secret which is not there is told so, and pulls without credentials."""
     lab.push("ok", _OK)

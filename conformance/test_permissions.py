@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from conformance.claims import Claim, claim, claim_param
+from conformance.claims import MOUNTS, Claim, claim, claim_param
 from conformance.lab import Lab
 from conformance.observation import Observation
 from conformance.pods import USER, usual_pod
@@ -35,7 +35,7 @@ _USER = [
 
 def _read(lab: Lab, path: str, **spec: object) -> Observation:
     lab.push("owned", _IMAGE)
-    return lab.run(
+    return lab.look(
         usual_pod(
             "reader",
             image=lab.probe,
@@ -47,7 +47,7 @@ def _read(lab: Lab, path: str, **spec: object) -> Observation:
 
 
 def _user_claim(path: str, says: str) -> Claim:
-    return Claim(f"permissions/user-and-{path.replace('/', '-')}-file", f"To uid 65532, {says}.", _SEEN)
+    return Claim(f"permissions/user-and-{path.replace('/', '-')}-file", f"To uid 65532, {says}.", _SEEN, MOUNTS)
 
 
 @pytest.mark.parametrize("case", [claim_param((path, ok), _user_claim(path, says)) for path, ok, says in _USER])
@@ -66,18 +66,18 @@ def test_root(lab: Lab) -> None:
     assert "sha256" in found, found
 
 
-@claim("permissions/fsgroup-changes-no-owner", source=_SEEN, needs=["owners"])
+@claim("permissions/fsgroup-changes-no-owner", source=_SEEN, needs=[*MOUNTS, "owners"])
 def test_fsgroup(lab: Lab) -> None:
     """fsGroup changes no owner and no mode in the mount."""
     lab.push("owned", _IMAGE)
-    seen = lab.run(usual_pod("looker", image=lab.probe, reference=f"{lab.repository('owned').reference}:v1"))
+    seen = lab.look(usual_pod("looker", image=lab.probe, reference=f"{lab.repository('owned').reference}:v1"))
     assert seen.probe["files"]["closed"].startswith(("-rw------- 0:0", "ERR")), seen.probe["files"]
     assert seen.probe["files"]["open"].startswith("-rw-r--r-- 0:0"), seen.probe["files"]
 
 
-@claim("permissions/process-has-the-groups-of-the-pod", source=_SEEN, needs=["groups"])
+@claim("permissions/process-has-the-groups-of-the-pod", source=_SEEN, needs=[*MOUNTS, "groups"])
 def test_groups(lab: Lab) -> None:
     """A process of uid 65532 with fsGroup 65532 has primary group 0 and the groups 0 and 65532."""
     lab.push("owned", _IMAGE)
-    seen = lab.run(usual_pod("groups", image=lab.probe, reference=f"{lab.repository('owned').reference}:v1"))
+    seen = lab.look(usual_pod("groups", image=lab.probe, reference=f"{lab.repository('owned').reference}:v1"))
     assert (seen.probe["uid"], seen.probe["gid"], seen.probe["groups"]) == (USER, 0, [0, USER])

@@ -85,7 +85,7 @@ def _after_the_tag_moved(lab: Lab, policy: str) -> tuple[str, str]:
             volume={"pullPolicy": policy},
             spec={"nodeSelector": {"kubernetes.io/hostname": node}},
         )
-        seen.append(_version_in(json.dumps(lab.run(pod).probe)))
+        seen.append(_version_in(json.dumps(lab.look(pod).probe)))
     return seen[0], seen[1]
 
 

@@ -21,8 +21,8 @@ def test_digest_pins(lab: Lab) -> None:
     pinned = lab.push("moving", _version("v1"))
     assert lab.push("moving", _version("v2")) != pinned
     repository = lab.repository("moving").reference
-    by_digest = lab.run(usual_pod("pinned", image=lab.probe, reference=f"{repository}@{pinned}"))
-    by_tag = lab.run(usual_pod("tagged", image=lab.probe, reference=f"{repository}:v1"))
+    by_digest = lab.look(usual_pod("pinned", image=lab.probe, reference=f"{repository}@{pinned}"))
+    by_tag = lab.look(usual_pod("tagged", image=lab.probe, reference=f"{repository}:v1"))
     assert by_digest.probe["files"]["version"].endswith("v1")
     assert by_tag.probe["files"]["version"].endswith("v2")
 
@@ -37,7 +37,7 @@ def test_appears(lab: Lab) -> None:
     lab.cluster.wait("pods", "early", lambda pod: pod["status"]["phase"] == "Succeeded", "to succeed")
 
 
-@claim("reference/failed-pull-backs-off", source="Kubernetes: pkg/kubelet/images/image_manager.go")
+@claim("reference/failed-pull-backs-off", source="Kubernetes: pkg/kubelet/images/image_manager.go", needs=())
 def test_backs_off(lab: Lab) -> None:
     """After a failed pull the container waits in ImagePullBackOff, which keeps the reason, and an event says so."""
     reference = f"{lab.repository('nothing').reference}:v1"

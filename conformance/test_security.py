@@ -10,7 +10,7 @@ from conformance.lab import Lab
 from conformance.pods import usual_pod
 
 
-@claim("security/restricted-refuses-what-it-must", source="Kubernetes Pod Security Standards: restricted")
+@claim("security/restricted-refuses-what-it-must", source="Kubernetes Pod Security Standards: restricted", needs=())
 def test_restricted(lab: Lab, evidence: list[str]) -> None:
     """Pod Security restricted still refuses a pod with an image volume for anything else that it forbids."""
     lab.cluster.label({"pod-security.kubernetes.io/enforce": "restricted"})

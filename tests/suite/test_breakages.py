@@ -114,6 +114,15 @@ def test_an_old_runtime_fails_exactly_the_subpath_claims(tmp_path: Path) -> None
     assert status == 1
 
 
+def test_without_namespaces_what_needs_the_kernel_is_unsupported_and_the_rest_judged(tmp_path: Path) -> None:
+    claims = ["readonly/*", "permissions/*", "api/*", "image/truncated-layer-fails-to-pull"]
+    status, verdicts = judge(tmp_path, claims, "--isolation=none")
+    needing = {claim for claim in verdicts if claim.split("/")[0] in {"readonly", "permissions"}}
+    assert verdicts == {claim: "unsupported" if claim in needing else "pass" for claim in verdicts}
+    assert len(needing) > 20
+    assert status == 0
+
+
 @pytest.mark.parametrize("option", ["--target=kind", "--aks", "--kubeconfig=none"])
 def test_a_target_that_cannot_be_had_is_a_failure(option: str, tmp_path: Path) -> None:
     run = subprocess.run(
