@@ -161,7 +161,7 @@ class Api:
                 shape = struct(before["kind"]) if before["kind"] == resource_type.kind else None
                 after = apply_strategic_patch(before, patch, shape)
         except PatchError as error:
-            raise _patch_failed(resource_type, name, error) from None
+            raise _patch_failed(error) from None
         if not isinstance(after, dict):
             raise errors.bad_request("the patch does not leave an object")
         return self._replace(resource_type, existing, after, subresource, dry_run=dry_run)
@@ -310,7 +310,9 @@ def _revision(text: str) -> int:
     return int(text)
 
 
-def _patch_failed(kind: ResourceType, name: str, error: PatchError) -> errors.ApiError:
-    if error.malformed:
+def _patch_failed(error: PatchError) -> errors.ApiError:
+    if error.code == 400:
         return errors.bad_request(str(error))
-    return errors.unprocessable(kind, name, str(error))
+    if error.code == 422:
+        return errors.failure(422, "Invalid", "the server rejected our request due to an error in our request", {})
+    return errors.failure(error.code, "", str(error))

@@ -6,7 +6,7 @@ namespace strategies of kubernetes/pkg/registry/core.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from emulator.cluster.errors import ApiError, conflict
@@ -31,6 +31,8 @@ class DeleteOptions:
 def check_preconditions(resource: ResourceType, existing: Object, options: DeleteOptions) -> ApiError | None:
     """The conflict, if the object is not the one the caller meant."""
     meta = existing["metadata"]
+    # Here the API server names the kind where elsewhere it names the resource.
+    resource = replace(resource, plural=resource.kind)
     if options.uid is not None and options.uid != meta["uid"]:
         return conflict(
             resource,

@@ -40,7 +40,6 @@ __all__ = [
     "too_many",
     "unauthorized",
     "unknown_path",
-    "unprocessable",
     "unsupported_media_type",
 ]
 
@@ -153,16 +152,6 @@ def unsupported_media_type(accepted: Sequence[str]) -> ApiError:
     return failure(415, "UnsupportedMediaType", message + ", ".join(accepted))
 
 
-def unprocessable(resource: ResourceType, name: str, message: str) -> ApiError:
-    """422: understood, but it cannot be done, as with a patch that does not apply."""
-    return failure(
-        422,
-        "Invalid",
-        f"the server rejected our request due to an error in our request: {message}",
-        _details(resource, name),
-    )
-
-
 def service_unavailable(message: str) -> ApiError:
     """503: what the request needs is not there now."""
     return failure(503, "ServiceUnavailable", message)
@@ -194,7 +183,7 @@ def _show(value: Any) -> str:
     if isinstance(value, str):
         return quote(value)
     if value is None:
-        return '"null"'
+        return "null"
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=False)
 
 

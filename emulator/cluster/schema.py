@@ -5,7 +5,7 @@ A schema file holds Go structs by name. A field is `name: TYPE` or `name: {type:
     type       string, bool, int32, int64, quantity, intOrString, time, microTime, bytes, a struct's name, []TYPE or
                map[string]TYPE; a star before a scalar means that its zero value differs from its absence
     default    the value when the field is absent
-    required   true: must be there and not empty
+    required   true, or the message's detail: must be there and not empty
     unless     a flag of the validation under which it is not required after all
     enum       the values Kubernetes allows, in the order its message lists them
     only       the values the emulator models; any other is refused by name
@@ -44,7 +44,7 @@ class Field:
     type: str
     pointer: bool = False
     default: Any = None
-    required: bool = False
+    required: bool | str = False
     unless: str = ""
     enum: tuple[str, ...] = ()
     only: tuple[Any, ...] | None = None

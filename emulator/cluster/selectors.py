@@ -21,11 +21,11 @@ Matcher = Callable[[Object], bool]
 _REQUIREMENT = re.compile(
     r"""\s*(?:
         (?P<not>!)\s*(?P<absent>[^\s=!,()<>]+)
-      | (?P<key>[^\s=!,()<>]+)\s*(?:
-            (?P<set>in|notin)\s*\((?P<values>[^()]*)\)
-          | (?P<op>==|=|!=|>|<)\s*(?P<value>[^\s=!,()<>]*)
+      | (?P<key>[^\s=!,()<>]+)(?:
+            \s+(?P<set>in|notin)\s*\((?P<values>[^()]*)\)
+          | \s*(?P<op>==|=|!=|>|<)\s*(?P<value>[^\s=!,()<>]*)
         )?
-    )\s*(?:,|$)""",
+    )\s*(?P<end>,|$)""",
     re.VERBOSE,
 )
 
@@ -61,7 +61,7 @@ def parse_labels(selector: str) -> tuple[Requirement, ...]:
     text = selector.strip()
     while position < len(text):
         found = _REQUIREMENT.match(text, position)
-        if found is None or found.end() == position:
+        if found is None or found.end() == position or (found["end"] and found.end() == len(text)):
             raise bad_request(f"unable to parse requirement: found {quote(text[position:])}, expected: label selector")
         position = found.end()
         requirements.append(_requirement(found))

@@ -182,7 +182,9 @@ def _deployment(**spec: Any) -> dict[str, Any]:
     ("spec", "text"),
     [
         ({"replicas": -1}, "spec.replicas: Invalid value: -1: must be greater than or equal to 0"),
-        ({"selector": None}, "spec.selector: Required value"),
+        ({"selector": {}}, "spec.selector: Invalid value: {}: empty selector is invalid for deployment"),
+        ({"selector": {"matchExpressions": [{"key": "app", "operator": "x"}]}}, '[spec.selector.matchExpressions[0].operator: Invalid value: "x": not a valid selector operator, spec.selector: Invalid value: {"matchExpressions":[{"key":"app","operator":"x"}]}: invalid label selector]'),
+        ({"selector": None}, '[spec.selector: Required value, spec.template.metadata.labels: Invalid value: {"app":"demo"}: `selector` does not match template `labels`]'),
         ({"selector": {"matchLabels": {"app": "other"}}}, 'spec.template.metadata.labels: Invalid value: {"app":"demo"}: `selector` does not match template `labels`'),
         ({"strategy": {"type": "Recreate", "rollingUpdate": {}}}, "spec.strategy.rollingUpdate: Forbidden: may not be specified when strategy `type` is 'Recreate'"),
         ({"strategy": {"rollingUpdate": {"maxSurge": 0, "maxUnavailable": 0}}}, "spec.strategy.rollingUpdate.maxUnavailable: Invalid value: 0: may not be 0 when `maxSurge` is 0"),

@@ -36,7 +36,7 @@ def test_label_selectors(api: Api, selector, matched):
     assert "".join(item["metadata"]["name"] for item in found) == matched
 
 
-@pytest.mark.parametrize("selector", ["app in one", "=x", "a,,b", "app=(x)", "size>x"])
+@pytest.mark.parametrize("selector", ["app in one", "=x", "a,,b", "app=(x)", "size>x", "a,", "xnotin(a)", " notin (a)"])
 def test_what_is_no_label_selector(api: Api, refusal, selector):
     error = refusal(api.list, "configmaps", label_selector=selector)
     assert error.code == 400

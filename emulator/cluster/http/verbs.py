@@ -118,7 +118,8 @@ def _addressed(target: Target, obj: Object) -> Object:
         raise errors.bad_request(f"the name of the object ({name}) does not match the name on the URL ({target.name})")
     if namespace not in (None, "", target.namespace):
         raise errors.bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request"
+            f"the namespace of the object ({namespace}) does not match the namespace on the request "
+            f"({target.namespace or ''})"
         )
     meta["name"] = target.name
     if target.namespace is not None:

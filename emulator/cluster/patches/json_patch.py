@@ -10,21 +10,24 @@ __all__ = ["PatchError", "apply_json_patch"]
 
 
 class PatchError(Exception):
-    """A patch that cannot be applied. `malformed`: it is no patch at all (400), rather than one that fails (422)."""
+    """A patch that cannot be applied; `code` is how the API server answers it.
 
-    def __init__(self, message: str, *, malformed: bool = False) -> None:
+    400 when it is no patch at all, 422 when it does not apply, 500 when a strategic merge patch contradicts itself.
+    """
+
+    def __init__(self, message: str, code: int = 422) -> None:
         super().__init__(message)
-        self.malformed = malformed
+        self.code = code
 
 
 def apply_json_patch(document: Any, patch: Any) -> Any:
     """The document with every operation applied in turn; the document itself is left alone. Raises PatchError."""
     if not isinstance(patch, list):
-        raise PatchError("json: cannot unmarshal object into Go value of type jsonpatch.Patch", malformed=True)
+        raise PatchError("json: cannot unmarshal object into Go value of type jsonpatch.Patch", 400)
     box = {"": clone(document)}
     for operation in patch:
         if not isinstance(operation, dict):
-            raise PatchError("a JSON patch is a list of operations, each an object", malformed=True)
+            raise PatchError("a JSON patch is a list of operations, each an object", 400)
         _apply(box, operation)
     return box[""]
 
@@ -32,12 +35,12 @@ def apply_json_patch(document: Any, patch: Any) -> Any:
 def _apply(box: dict[str, Any], operation: dict[str, Any]) -> None:
     kind, path = operation.get("op"), operation.get("path")
     if not isinstance(path, str):
-        raise PatchError(f"{kind} operation: unable to decode path: missing path", malformed=True)
+        raise PatchError(f"{kind} operation: unable to decode path: missing path", 400)
     if kind in ("add", "replace", "test") and "value" not in operation:
         if kind == "test":
             operation = operation | {"value": None}
         else:
-            raise PatchError(f"{kind} operation does not have a value: missing value", malformed=True)
+            raise PatchError(f"{kind} operation does not have a value: missing value", 400)
     match kind:
         case "add":
             _add(box, path, clone(operation["value"]), "add")
@@ -50,7 +53,7 @@ def _apply(box: dict[str, Any], operation: dict[str, Any]) -> None:
         case "move" | "copy":
             origin = operation.get("from")
             if not isinstance(origin, str):
-                raise PatchError(f"{kind} operation: unable to decode from: missing from", malformed=True)
+                raise PatchError(f"{kind} operation: unable to decode from: missing from", 400)
             if kind == "move" and (path + "/").startswith(origin + "/") and path != origin:
                 raise PatchError(f"move operation: cannot move {origin} into its own child {path}")
             value = clone(_get(box, origin, kind))
@@ -58,12 +61,12 @@ def _apply(box: dict[str, Any], operation: dict[str, Any]) -> None:
                 _remove(box, origin, kind)
             _add(box, path, value, kind)
         case _:
-            raise PatchError(f"Unexpected kind: {kind}", malformed=True)
+            raise PatchError(f"Unexpected kind: {kind}", 400)
 
 
 def _steps(path: str) -> list[str]:
     if path and not path.startswith("/"):
-        raise PatchError(f"a JSON pointer is empty or begins with a slash, unlike {path!r}", malformed=True)
+        raise PatchError(f"a JSON pointer is empty or begins with a slash, unlike {path!r}", 400)
     return [step.replace("~1", "/").replace("~0", "~") for step in path.split("/")]
 
 

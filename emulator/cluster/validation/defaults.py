@@ -18,8 +18,10 @@ __all__ = ["pull_policy", "set_defaults"]
 
 
 def set_defaults(kind: ResourceType, obj: Object) -> None:
-    """Fill in (in place) what the API server would. Templates inside workloads are defaulted too."""
+    """Fill in (in place) what the API server would; templates inside workloads too."""
     _fill(struct(kind.kind), obj)
+    if kind.plural == "pods":
+        _pod_alone(obj.get("spec") or {})
 
 
 def _fill(shape: Struct, value: Object) -> None:
@@ -65,9 +67,17 @@ def pull_policy(reference: str) -> str:
 def _container(container: Object) -> None:
     if not container.get("imagePullPolicy"):
         container["imagePullPolicy"] = pull_policy(container.get("image", ""))
-    resources = container.get("resources") or {}
-    for name, limit in (resources.get("limits") or {}).items():
-        resources.setdefault("requests", {}).setdefault(name, limit)
+
+
+def _pod_alone(spec: Object) -> None:
+    """What is filled into a pod but not into a template."""
+    spec.setdefault("enableServiceLinks", True)
+    if spec.get("terminationGracePeriodSeconds", 0) < 0:
+        spec["terminationGracePeriodSeconds"] = 1
+    for container in [*(spec.get("containers") or ()), *(spec.get("initContainers") or ())]:
+        resources = container.get("resources") or {}
+        for name, limit in (resources.get("limits") or {}).items():
+            resources.setdefault("requests", {}).setdefault(name, limit)
 
 
 def _image_volume(source: Object) -> None:

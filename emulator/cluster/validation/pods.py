@@ -22,11 +22,10 @@ from emulator.cluster.objects import Object, clone
 from emulator.cluster.validation import quantity
 from emulator.cluster.validation.checks import FORMATS, label_value, qualified_name
 from emulator.cluster.validation.spec_diff import spec_diff
-from emulator.cluster.validation.walk import At, rule, wrong_labels
+from emulator.cluster.validation.walk import At, instead, rule, wrong_labels
 
 __all__ = ["validate_pod_status_update", "validate_pod_update"]
 
-_INIT_PROBES = ("lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
 _ENV_FIELDS = (
     "metadata.name",
     "metadata.namespace",
@@ -45,17 +44,21 @@ _UPDATABLE = (
 )
 
 
+@instead("Volume", "image")
+def _second_source(volume: Object, at: At, _field: str) -> list[FieldError] | None:
+    if "emptyDir" in volume and "image" in volume:
+        return [forbidden_field(f"{at.path}.image", "may not specify more than 1 volume type")]
+    return None
+
+
 @rule("Volume")
 def _volume(volume: Object, at: At) -> list[FieldError]:
-    wrong = []
-    if "emptyDir" in volume and "image" in volume:
-        wrong.append(forbidden_field(f"{at.path}.image", "may not specify more than 1 volume type"))
     name = volume.get("name", "")
     if name in at.scope.volumes:
-        wrong.append(duplicate(f"{at.path}.name", name))
-    if not wrong and not at.found:
+        return [duplicate(f"{at.path}.name", name)]
+    if not at.found:
         at.scope.volumes.add(name)
-    return wrong
+    return []
 
 
 @rule("VolumeMount")
@@ -90,10 +93,10 @@ def _descending(value: str, path: str) -> list[FieldError]:
     return wrong
 
 
-@rule("ContainerPort")
-def _container_port(port: Object, at: At) -> list[FieldError]:
+@rule("ContainerPort", after="name")
+def _port_name(port: Object, at: At) -> list[FieldError]:
     name = port.get("name")
-    if not name or FORMATS["portName"](name) or not at.scope.repeats(at.path.rpartition("[")[0], name):
+    if not name or at.found or not at.scope.repeats(at.path.rpartition("[")[0], name):
         return []
     return [duplicate(f"{at.path}.name", name)]
 
@@ -128,7 +131,7 @@ def _field_selector(selector: Object, at: At) -> list[FieldError]:
         key = subscript[:-2]
         key = key.lower() if name == "metadata.annotations" else key
         return [invalid_value(at.path, key, problem) for problem in qualified_name(key)]
-    if field in _ENV_FIELDS:
+    if field in _ENV_FIELDS or field == "spec.host":
         return []
     if field in ("metadata.annotations", "metadata.labels", "spec.restartPolicy", "spec.schedulerName", "status.phase"):
         return [not_supported(f"{at.path}.fieldPath", field, _ENV_FIELDS)]
@@ -213,19 +216,28 @@ def _http_get(action: Object, at: At) -> list[FieldError]:
     ]
 
 
+@instead("Probe", "tcpSocket")
+def _second_handler(probe: Object, at: At, _field: str) -> list[FieldError] | None:
+    if "httpGet" in probe and "tcpSocket" in probe:
+        return [forbidden_field(f"{at.path}.tcpSocket", "may not specify more than 1 handler type")]
+    return None
+
+
+@rule("Probe", after="tcpSocket")
+def _no_handler(probe: Object, at: At) -> list[FieldError]:
+    if "httpGet" in probe or "tcpSocket" in probe:
+        return []
+    return [required(at.path, "must specify a handler type")]
+
+
 @rule("Probe")
 def _probe(probe: Object, at: At) -> list[FieldError]:
-    wrong = []
-    if "httpGet" in probe and "tcpSocket" in probe:
-        wrong.append(forbidden_field(f"{at.path}.tcpSocket", "may not specify more than 1 handler type"))
-    if "httpGet" not in probe and "tcpSocket" not in probe:
-        wrong.append(required(at.path, "must specify a handler type"))
-    if not at.path.endswith(".readinessProbe") and probe["successThreshold"] != 1:
-        wrong.append(invalid_value(f"{at.path}.successThreshold", probe["successThreshold"], "must be 1"))
-    return wrong
+    if at.path.endswith(".readinessProbe") or probe["successThreshold"] == 1:
+        return []
+    return [invalid_value(f"{at.path}.successThreshold", probe["successThreshold"], "must be 1")]
 
 
-@rule("Toleration")
+@rule("Toleration", after="value")
 def _toleration(toleration: Object, at: At) -> list[FieldError]:
     key, operator, value = (toleration.get(name, "") for name in ("key", "operator", "value"))
     wrong = [invalid_value(f"{at.path}.key", key, problem) for problem in (qualified_name(key) if key else ())]
@@ -247,18 +259,37 @@ def _toleration(toleration: Object, at: At) -> list[FieldError]:
     return wrong
 
 
-@rule("Container")
-def _container(container: Object, at: At) -> list[FieldError]:
-    name, wrong = container.get("name", ""), []
-    if at.path.rpartition("[")[0].endswith(".initContainers"):
-        wrong += [
-            forbidden_field(f"{at.path}.{key}", "may not be set for init containers without restartPolicy=Always")
-            for key in _INIT_PROBES
-            if key in container
-        ]
-    if name and at.scope.repeats("containers", name):
-        wrong.insert(0, duplicate(f"{at.path}.name", name))
-    return wrong
+def _initial(at: At) -> bool:
+    return at.path.rpartition("[")[0].endswith(".initContainers")
+
+
+@instead("Container", "lifecycle", "livenessProbe", "readinessProbe", "startupProbe")
+def _not_for_init_containers(container: Object, at: At, field: str) -> list[FieldError] | None:
+    if field in container and _initial(at):
+        detail = "may not be set for init containers without restartPolicy=Always"
+        return [forbidden_field(f"{at.path}.{field}", detail)]
+    return None
+
+
+@rule("Container", after="securityContext")
+def _container_name(container: Object, at: At) -> list[FieldError]:
+    name, names = container.get("name", ""), at.scope.seen.setdefault("containers", set())
+    if name in names:
+        return [duplicate(f"{at.path}.name", name)]
+    if name or not _initial(at):
+        names.add(name)
+    return []
+
+
+@rule("PodTemplateSpec", after="metadata")
+def _template(template: Object, at: At) -> list[FieldError]:
+    meta = template.get("metadata") or {}
+    wrong = wrong_labels(meta.get("labels") or {}, f"{at.path}.labels")
+    return wrong + [
+        invalid_value(f"{at.path}.annotations", key, problem)
+        for key in meta.get("annotations") or ()
+        for problem in qualified_name(key.lower())
+    ]
 
 
 @rule("PodSpec")
@@ -273,17 +304,6 @@ def _pod_spec(spec: Object, at: At) -> list[FieldError]:
                 detail = "must not have leading or trailing whitespace"
                 wrong.append(invalid_value(f"{at.path}.{kind}[{index}].image", image, detail))
     return wrong
-
-
-@rule("PodTemplateSpec")
-def _template(template: Object, at: At) -> list[FieldError]:
-    meta = template.get("metadata") or {}
-    wrong = wrong_labels(meta.get("labels") or {}, f"{at.path}.labels")
-    return wrong + [
-        invalid_value(f"{at.path}.annotations", key, problem)
-        for key in meta.get("annotations") or ()
-        for problem in qualified_name(key.lower())
-    ]
 
 
 def validate_pod_update(pod: Object, old: Object) -> list[FieldError]:

@@ -11,11 +11,12 @@ from fractions import Fraction
 
 __all__ = ["QuantityError", "canonical", "parse"]
 
-_PATTERN = re.compile(r"(?P<number>[+-]?(?:\d+\.?\d*|\.\d+))(?P<suffix>[eE][+-]?\d+|[KMGTPE]i|[numkMGTPE]|)", re.ASCII)
+_PATTERN = re.compile(r"(?P<number>[+-]?\d*\.?\d*)(?P<suffix>[eE][+-]?\d+|[KMGTPE]i|[numkMGTPE]|)", re.ASCII)
 _BINARY = ("", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei")
 _DECIMAL = {-9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E"}
 _EXPONENTS = {suffix: exponent for exponent, suffix in _DECIMAL.items()}
 _NANO = Fraction(1, 10**9)
+_LARGEST = Fraction(2**63 - 1)
 
 
 class QuantityError(ValueError):
@@ -24,11 +25,16 @@ class QuantityError(ValueError):
 
 def _split(text: str) -> tuple[Fraction, str]:
     found = _PATTERN.fullmatch(text)
-    if found is None:
+    if found is None or not text:
         raise QuantityError(
             "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
         )
-    number, suffix = Fraction(found["number"]), found["suffix"]
+    # A number may lack its digits: what is not there is zero.
+    whole_part, _, rest = found["number"].lstrip("+-").partition(".")
+    number = Fraction(f"{whole_part or 0}.{rest or 0}") * (-1 if found["number"].startswith("-") else 1)
+    suffix = found["suffix"]
+    if suffix.endswith("i") and not whole_part + rest:
+        raise QuantityError("unable to parse numeric part of quantity")
     if suffix in _EXPONENTS:
         value = number * Fraction(10) ** _EXPONENTS[suffix]
     elif suffix.endswith("i"):
@@ -38,7 +44,10 @@ def _split(text: str) -> tuple[Fraction, str]:
     # Nothing is finer than a nano; the API server rounds away from zero.
     nanos = value / _NANO
     whole = -((-nanos.numerator) // nanos.denominator) if nanos > 0 else nanos.numerator // nanos.denominator
-    return whole * _NANO, suffix
+    value = whole * _NANO
+    if suffix.endswith("i"):
+        value = max(-_LARGEST, min(_LARGEST, value))
+    return value, suffix
 
 
 @functools.lru_cache(maxsize=1024)
@@ -51,8 +60,8 @@ def parse(text: str) -> Fraction:
 def canonical(text: str) -> str:
     """The quantity as the API server writes it back: 0.1 is 100m, 1024Mi is 1Gi. Raises QuantityError."""
     value, suffix = _split(text)
-    if suffix.endswith("i") and abs(value) >= 1024:
-        whole, power = -(-value.numerator // value.denominator), 0
+    if suffix.endswith("i") and abs(value) >= 1024 and value.denominator == 1:
+        whole, power = value.numerator, 0
         while whole % 1024 == 0 and power < len(_BINARY) - 1:
             whole, power = whole // 1024, power + 1
         return f"{whole}{_BINARY[power]}"
@@ -62,6 +71,6 @@ def canonical(text: str) -> str:
     mantissa = (value / _NANO).numerator
     while mantissa % 1000 == 0 and exponent < max(_DECIMAL):
         mantissa, exponent = mantissa // 1000, exponent + 3
-    if suffix[:1] in ("e", "E") and suffix != "E":
+    if re.match("[eE][+-]?[0-9]", suffix):
         return f"{mantissa}e{exponent}" if exponent else str(mantissa)
     return f"{mantissa}{_DECIMAL[exponent]}"

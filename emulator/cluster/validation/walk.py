@@ -18,7 +18,7 @@ from emulator.cluster.objects import Object
 from emulator.cluster.schema import Field, Struct
 from emulator.cluster.validation.checks import FORMATS, label_value, qualified_name
 
-__all__ = ["RULES", "At", "Rule", "Scope", "rule", "walk", "walk_immutable", "wrong_labels"]
+__all__ = ["At", "Scope", "instead", "rule", "walk", "walk_immutable", "wrong_labels"]
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Scope:
 
 @dataclass(frozen=True)
 class At:
-    """Where a rule is asked about a value, and what the schema found wrong with it already."""
+    """Where a rule is asked about a value, and what has been found wrong with it so far."""
 
     path: str
     scope: Scope
@@ -52,16 +52,28 @@ class At:
 
 Rule = Callable[[Object, At], list[FieldError]]
 """(value, where) → what is wrong besides what its schema found."""
+Replacement = Callable[[Object, At, str], "list[FieldError] | None"]
+"""(value, where, field) → what to report of a field instead of what its schema finds; None to let that stand."""
 
-RULES: dict[str, Rule] = {}
-"""By Go struct; called after the fields of a value are validated."""
+_RULES: dict[tuple[str, str], Rule] = {}
+_REPLACEMENTS: dict[tuple[str, str], Replacement] = {}
 
 
-def rule(name: str) -> Callable[[Rule], Rule]:
-    """Register the rule of a struct."""
+def rule(name: str, after: str = "") -> Callable[[Rule], Rule]:
+    """Register a rule of a struct, called when all its fields are validated, or right `after` one of them."""
 
     def register(function: Rule) -> Rule:
-        RULES[name] = function
+        _RULES[name, after] = function
+        return function
+
+    return register
+
+
+def instead(name: str, *fields: str) -> Callable[[Replacement], Replacement]:
+    """Register what may take the place of the schema's validation of some fields of a struct."""
+
+    def register(function: Replacement) -> Replacement:
+        _REPLACEMENTS.update(dict.fromkeys(((name, field_name) for field_name in fields), function))
         return function
 
     return register
@@ -70,10 +82,20 @@ def rule(name: str) -> Callable[[Rule], Rule]:
 def walk(shape: Struct, value: Object, path: str, scope: Scope) -> list[FieldError]:
     """Every violation in a value, in the order of the schema's fields."""
     wrong: list[FieldError] = []
+    at = At(path, scope, wrong)
     for name, declared in shape.fields.items():
-        wrong += _field(declared, value.get(name), f"{path}.{name}" if path else name, scope)
-    extra = RULES.get(shape.name)
-    return wrong + extra(value, At(path, scope, wrong)) if extra else wrong
+        replacement = _REPLACEMENTS.get((shape.name, name))
+        found = replacement(value, at, name) if replacement else None
+        if found is None:
+            found = _field(declared, value.get(name), f"{path}.{name}" if path else name, scope)
+        wrong += found
+        after = _RULES.get((shape.name, name))
+        if after is not None:
+            wrong += after(value, at)
+    last = _RULES.get((shape.name, ""))
+    if last is not None:
+        wrong += last(value, at)
+    return wrong
 
 
 def _is_zero(declared: Field, value: Any) -> bool:
@@ -83,9 +105,11 @@ def _is_zero(declared: Field, value: Any) -> bool:
 def _field(declared: Field, value: Any, path: str, scope: Scope) -> list[FieldError]:
     if _is_zero(declared, value):
         if declared.required and declared.unless not in scope.flags:
-            return [required(path)]
-        if value is None or not declared.always:
+            return [required(path, declared.required if isinstance(declared.required, str) else "")]
+        if not declared.always:
             return []
+        if value is None:
+            value = "" if declared.type == "string" else 0
     if declared.struct is not None:
         return _structs(declared, declared.struct, value, path, scope)
     if declared.format == "labels":

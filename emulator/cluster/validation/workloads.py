@@ -10,9 +10,10 @@ from typing import Any
 
 from emulator.cluster.errors import FieldError, forbidden_field, invalid_value, not_supported, required
 from emulator.cluster.objects import Object
+from emulator.cluster.schema import struct
 from emulator.cluster.selectors import match_labels
 from emulator.cluster.validation.checks import label_value, qualified_name
-from emulator.cluster.validation.walk import At, rule, wrong_labels
+from emulator.cluster.validation.walk import At, Scope, instead, rule, walk, wrong_labels
 
 __all__: list[str] = []
 
@@ -45,47 +46,66 @@ def _selector(selector: Object, at: At) -> list[FieldError]:
     return wrong_labels(selector.get("matchLabels") or {}, f"{at.path}.matchLabels")
 
 
-def _workload(spec: Object, path: str) -> list[FieldError]:
+@rule("DeploymentSpec", after="selector")
+@rule("ReplicaSetSpec", after="selector")
+def _template_labels(spec: Object, at: At) -> list[FieldError]:
     selector, template = spec.get("selector"), spec.get("template") or {}
+    here, wrong = f"{at.path}.selector", []
     if selector is None:
-        return [required(f"{path}.selector")]
-    wrong: list[FieldError] = []
-    if not selector.get("matchLabels") and not selector.get("matchExpressions"):
-        wrong.append(invalid_value(f"{path}.selector", selector, "empty selector is invalid for deployment"))
+        wrong.append(required(here))
+    elif not selector.get("matchLabels") and not selector.get("matchExpressions"):
+        return [invalid_value(here, selector, "empty selector is invalid for deployment")]
+    elif not _readable(selector):
+        return [invalid_value(here, selector, "invalid label selector")]
     labels = (template.get("metadata") or {}).get("labels") or {}
-    if not wrong and not match_labels(selector, labels):
+    if not match_labels(selector, labels):
         detail = "`selector` does not match template `labels`"
-        wrong.append(invalid_value(f"{path}.template.metadata.labels", labels or None, detail))
-    policy = (template.get("spec") or {}).get("restartPolicy", "Always")
-    if policy in ("OnFailure", "Never"):
-        wrong.append(not_supported(f"{path}.template.spec.restartPolicy", policy, ("Always",)))
+        wrong.append(invalid_value(f"{at.path}.template.metadata.labels", labels or None, detail))
     return wrong
 
 
-@rule("ReplicaSetSpec")
-def _replica_set(spec: Object, at: At) -> list[FieldError]:
-    return _workload(spec, at.path)
+def _readable(selector: Object) -> bool:
+    """Whether a selector can be turned into one that matches; if not, the template is not looked at."""
+    return not walk(struct("LabelSelector"), selector, "", Scope())
+
+
+@instead("DeploymentSpec", "template")
+@instead("ReplicaSetSpec", "template")
+def _template(spec: Object, _at: At, _field: str) -> list[FieldError] | None:
+    selector = spec.get("selector")
+    return None if selector is None or _readable(selector) else []
+
+
+@rule("DeploymentSpec", after="template")
+@rule("ReplicaSetSpec", after="template")
+def _restart_policy(spec: Object, at: At) -> list[FieldError]:
+    selector = spec.get("selector")
+    policy = ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy", "")
+    if policy == "Always" or (selector is not None and not _readable(selector)):
+        return []
+    return [not_supported(f"{at.path}.template.spec.restartPolicy", policy, ("Always",))]
 
 
 @rule("DeploymentSpec")
 def _deployment(spec: Object, at: At) -> list[FieldError]:
-    wrong = _workload(spec, at.path)
     deadline = spec.get("progressDeadlineSeconds")
-    if deadline is not None and deadline <= spec.get("minReadySeconds", 0):
-        detail = "must be greater than minReadySeconds"
-        wrong.append(invalid_value(f"{at.path}.progressDeadlineSeconds", deadline, detail))
-    return wrong
+    if deadline is None or deadline > spec.get("minReadySeconds", 0):
+        return []
+    return [invalid_value(f"{at.path}.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds")]
 
 
-@rule("DeploymentStrategy")
-def _strategy(strategy: Object, at: At) -> list[FieldError]:
-    if strategy.get("type") not in ("Recreate", "RollingUpdate"):
-        shown = {"Type": strategy.get("type", ""), "RollingUpdate": None}  # the API server's internal form
+@instead("DeploymentStrategy", "rollingUpdate")
+def _rolling_update_of(strategy: Object, at: At, _field: str) -> list[FieldError] | None:
+    kind = strategy.get("type")
+    if kind == "RollingUpdate":
+        return None
+    if kind != "Recreate":
+        # The API server's internal form, and none of its parts.
+        shown = {"Type": kind or "", "RollingUpdate": strategy.get("rollingUpdate")}
         return [not_supported(at.path, shown, ("Recreate", "RollingUpdate"))]
-    if strategy.get("type") == "Recreate" and "rollingUpdate" in strategy:
-        detail = "may not be specified when strategy `type` is 'Recreate'"
-        return [forbidden_field(f"{at.path}.rollingUpdate", detail)]
-    return []
+    if "rollingUpdate" not in strategy:
+        return []
+    return [forbidden_field(f"{at.path}.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'")]
 
 
 @rule("RollingUpdateDeployment")
