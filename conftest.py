@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 
 import pytest
+
+from conformance.targets.choice import NODE_IMAGE, REGISTRY_IMAGE, REGISTRY_PASSWORD
 
 pytest_plugins = ["conformance.plugin"]
 
@@ -25,7 +28,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--kubeconfig", default="", metavar="FILE", help="any cluster that already runs; goes with --registry"
     )
-    group.addoption("--registry", default="", metavar="HOST[/PREFIX]", help="the registry of --kubeconfig's cluster")
+    group.addoption(
+        "--registry",
+        default="",
+        metavar="HOST[/PREFIX]",
+        help="the registry of --kubeconfig's cluster; the suite pushes there",
+    )
+    group.addoption(
+        "--pull-registry",
+        default="",
+        metavar="HOST[/PREFIX]",
+        help="how that cluster's nodes name the same registry, if not as --registry does",
+    )
+    group.addoption(
+        "--registry-user",
+        default="",
+        metavar="NAME",
+        help=f"who pushes there; the password is taken from ${REGISTRY_PASSWORD}",
+    )
     group.addoption(
         "--claim",
         action="append",
@@ -39,6 +59,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="first write what every case does on this real target into fixtures/observations",
     )
     group.addoption("--report", default="", metavar="DIR", help="where the reports go (default: build/report)")
+    kind = parser.getgroup("kind", "a cluster in Docker (--target=kind)")
+    kind.addoption("--node-image", default=NODE_IMAGE, metavar="IMAGE", help="the nodes (default: %(default)s)")
+    kind.addoption(
+        "--registry-image", default=REGISTRY_IMAGE, metavar="IMAGE", help="the registry (default: %(default)s)"
+    )
+    kind.addoption("--nodes", default=1, type=_at_least_one, metavar="N", help="how many nodes (default: %(default)s)")
+    kind.addoption("--keep", action="store_true", help="leave it running, and say how to reach and how to remove it")
     emulator = parser.getgroup("emulator", "the embedded emulator")
     emulator.addoption(
         "--runtime",
@@ -59,6 +86,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=["", "root", "user", "none"],
         help="how it isolates containers (default: best)",
     )
+
+
+def _at_least_one(text: str) -> int:
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"a cluster has one node or more, not {text!r}")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -44,7 +44,7 @@ class Repository:
     def push(self, image: Forged, tag: str) -> str:
         """Push an image, tag it, and do to the registry what its case asks for; the digest that the tag points at."""
         for digest, blob in image.blobs.items():
-            self._push_blob(digest, blob)
+            self.push_blob(digest, blob)
         for manifest in image.manifests:
             self._put_manifest(manifest.digest, manifest.content, manifest.media_type)
         self.tag(image, tag)
@@ -57,17 +57,22 @@ class Repository:
         top = image.manifests[-1]
         self._put_manifest(tag, top.content, top.media_type)
 
-    def delete_blob(self, digest: str) -> None:
-        """Take a blob from the repository."""
-        self._http.delete(self._url("blobs", digest), timeout=_TIMEOUT).raise_for_status()
+    def has_blob(self, digest: str) -> bool:
+        """Whether the repository has a blob."""
+        return self._http.head(self._url("blobs", digest), timeout=_TIMEOUT).ok
 
-    def _push_blob(self, digest: str, blob: bytes) -> None:
-        if self._http.head(self._url("blobs", digest), timeout=_TIMEOUT).status_code == requests.codes.ok:
+    def push_blob(self, digest: str, blob: bytes) -> None:
+        """Push a blob that is not there yet."""
+        if self.has_blob(digest):
             return
         opened = self._http.post(self._url("blobs", "uploads/"), timeout=_TIMEOUT)
         opened.raise_for_status()
         location = requests.compat.urljoin(self.endpoint.url, opened.headers["Location"])
         self._http.put(location, params={"digest": digest}, data=blob, timeout=_TIMEOUT).raise_for_status()
+
+    def delete_blob(self, digest: str) -> None:
+        """Take a blob from the repository."""
+        self._http.delete(self._url("blobs", digest), timeout=_TIMEOUT).raise_for_status()
 
     def _put_manifest(self, reference: str, content: bytes, media_type: str) -> None:
         self._http.put(

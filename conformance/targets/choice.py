@@ -8,7 +8,14 @@ from dataclasses import dataclass
 
 from conformance.targets.target import Description
 
-__all__ = ["Options", "TargetUnavailableError", "start"]
+__all__ = ["NODE_IMAGE", "REGISTRY_IMAGE", "REGISTRY_PASSWORD", "Options", "TargetUnavailableError", "start"]
+
+
+# Kubernetes 1.36.1 with containerd 2.3.1, released with kind 0.32.
+NODE_IMAGE = "kindest/node@sha256:3489c7674813ba5d8b1a9977baea8a6e553784dab7b84759d1014dbd78f7ebd5"
+REGISTRY_IMAGE = "registry:3"
+# The environment variable with the password of --registry-user, which a command line would show to everyone.
+REGISTRY_PASSWORD = "IMGVOL_REGISTRY_PASSWORD"  # noqa: S105
 
 
 class TargetUnavailableError(Exception):
@@ -23,6 +30,12 @@ class Options:
     aks: bool = False
     kubeconfig: str = ""
     registry: str = ""
+    pull_registry: str = ""
+    registry_user: str = ""
+    node_image: str = NODE_IMAGE
+    registry_image: str = REGISTRY_IMAGE
+    nodes: int = 1
+    keep: bool = False
     runtime: str = "containerd-2.3"
     speed: float = 10.0
     isolation: str = ""
@@ -36,13 +49,20 @@ def start(options: Options) -> Iterator[Description]:
     """
     if options.aks:
         raise TargetUnavailableError("--aks is not built yet: run without it for the emulator")
+    with _chosen(options) as description:
+        yield description
+
+
+def _chosen(options: Options) -> contextlib.AbstractContextManager[Description]:
+    # Imported when chosen: each brings what only it needs.
     if options.kubeconfig or options.registry:
-        raise TargetUnavailableError(
-            "--kubeconfig and --registry (a running cluster) are not built yet: leave them out for the emulator"
-        )
-    if options.target != "emulator":
-        raise TargetUnavailableError(f"--target={options.target} is not built yet: --target=emulator is")
+        from conformance.targets.running import running
+
+        return running(options)
+    if options.target == "kind":
+        from conformance.targets.kind import kind
+
+        return kind(options)
     from conformance.targets.emulator import emulator
 
-    with emulator(options) as description:
-        yield description
+    return emulator(options)

@@ -14,7 +14,10 @@ from conformance.kube import Kube, path_of
 if TYPE_CHECKING:
     from kubernetes import client
 
-__all__ = ["Description", "Fingerprint", "NodeFingerprint", "RegistryEndpoint", "Tamper", "Target"]
+__all__ = ["CLOSED", "Description", "Fingerprint", "NodeFingerprint", "RegistryEndpoint", "Tamper", "Target"]
+
+# On a node, port 1 of its own loopback: nobody listens there.
+CLOSED = "127.0.0.1:1"
 
 _EMULATOR = "imgvol.dev/emulator"
 _LACKS = "imgvol.dev/lacks"

@@ -1,0 +1,122 @@
+"""A Kubernetes cluster in Docker as a target: registries and nodes, started by Testcontainers and joined by kubeadm.
+
+Nothing of the kind project is needed but a node image, or one made to the same contract.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from conformance.targets.bootstrap import join_up, start_nodes, wait_until_ready
+from conformance.targets.choice import Options
+from conformance.targets.containers import network, places
+from conformance.targets.daemon import Host, connect, ensure_image, untidy
+from conformance.targets.node import Recipe
+from conformance.targets.progress import Progress
+from conformance.targets.reaper import Reaper, directory_of
+from conformance.targets.registries import Registries, registries
+from conformance.targets.target import CLOSED, Description
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+__all__ = ["kind"]
+
+# Seconds that a claim waits for what should come: a kubelet's back-offs take their real time.
+_PATIENCE = "120"
+
+
+@contextlib.contextmanager
+def kind(options: Options) -> Iterator[Description]:
+    """Start a cluster and describe it; it goes when this process does, unless it is to be kept.
+
+    Raises TargetUnavailableError.
+    """
+    from testcontainers.core.config import testcontainers_config
+
+    # What removes our containers is ours: see reaper.py.
+    testcontainers_config.ryuk_disabled = True
+    progress, run = Progress(), secrets.token_hex(3)
+    with connect() as docker, _ended_as_by_ctrl_c():
+        host = Host.of(docker.info(), is_here=places()[0].bind == "127.0.0.1")
+        host.check()
+        progress.say(f"kind: {host}")
+        for image, option in ((options.registry_image, "--registry-image"), (options.node_image, "--node-image")):
+            with progress.step(f"kind: image {image}"):
+                ensure_image(docker, image, option)
+        reaper = Reaper(run, keep=options.keep)
+        try:
+            with contextlib.ExitStack() as stack:
+                with untidy(docker):
+                    description = _start(docker, host, options, run, progress, stack)
+                yield description
+        finally:
+            if options.keep:
+                progress.say(f"kind: all of it is kept; remove it by: {reaper.command}")
+                reaper.close()
+            else:
+                with progress.step("kind: removing all of it"):
+                    reaper.close()
+
+
+def _start(
+    docker: DockerClient, host: Host, options: Options, run: str, progress: Progress, stack: contextlib.ExitStack
+) -> Description:
+    name = f"imgvol-{run}"
+    names = (f"{name}-control-plane", *(f"{name}-worker{number}" for number in range(1, options.nodes)))
+    with progress.step("kind: registries"):
+        between = network(run)
+        found = stack.enter_context(registries(docker, options.registry_image, between, run, places()))
+    recipe = Recipe(options.node_image, run, names, found.addresses, (found.registry.name, found.private.name))
+    with progress.step("kind: systemd and containerd") as step:
+        nodes = start_nodes(docker, host, recipe, between, found.place, step)
+    directory = directory_of(run)
+    directory.mkdir(mode=0o700)
+    kubeconfig = directory / "kubeconfig"
+    kubeconfig.write_text(join_up(nodes, name, host, found.place, progress))
+    with progress.step("kind: nodes ready") as step:
+        wait_until_ready(kubeconfig, names, step)
+    if options.keep:
+        _say_how_to_reach(found, str(kubeconfig), progress)
+    return Description(
+        name="kind",
+        kubeconfig=str(kubeconfig),
+        registry=found.registry,
+        private=found.private,
+        closed=CLOSED,
+        patience=float(os.environ.get("IMGVOL_PATIENCE", _PATIENCE)),
+        run=run,
+    )
+
+
+def _say_how_to_reach(found: Registries, kubeconfig: str, progress: Progress) -> None:
+    progress.say(f"kind: the cluster: export KUBECONFIG={kubeconfig}")
+    for endpoint in (found.registry, found.private):
+        user = f", as {endpoint.username} with the password {endpoint.password}" if endpoint.username else ""
+        progress.say(f"kind: a registry: push to {endpoint.host}{user}; pods pull from {endpoint.name}")
+    progress.say(
+        f"kind: the suite again: pytest conformance --kubeconfig={kubeconfig} "
+        f"--registry={found.registry.host} --pull-registry={found.registry.name}"
+    )
+
+
+@contextlib.contextmanager
+def _ended_as_by_ctrl_c() -> Iterator[None]:
+    """Whoever ends this process politely has it clean up, as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    for number in before:
+        signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

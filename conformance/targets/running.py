@@ -1,0 +1,69 @@
+"""Any cluster that already runs, with a registry that it pulls from, as a target."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from conformance.targets.choice import REGISTRY_PASSWORD, Options, TargetUnavailableError
+from conformance.targets.forwarding import is_loopback
+from conformance.targets.preflight import preflight
+from conformance.targets.progress import Progress
+from conformance.targets.target import CLOSED, Description, RegistryEndpoint
+
+__all__ = ["endpoint", "running"]
+
+_PATIENCE = "120"
+_ADDRESS = re.compile(r"[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
+
+
+@contextlib.contextmanager
+def running(options: Options) -> Iterator[Description]:
+    """Look over the cluster and the registry, and describe them.
+
+    The suite's images stay in the registry, in a folder of the run's own.
+
+    Raises TargetUnavailableError, which names all that is missing.
+    """
+    if not options.kubeconfig or not options.registry:
+        raise TargetUnavailableError(
+            "--kubeconfig=FILE and --registry=HOST[/PREFIX] go together: a cluster, and a registry that it pulls from"
+        )
+    if not Path(options.kubeconfig).is_file():
+        raise TargetUnavailableError(f"there is no kubeconfig {options.kubeconfig}")
+    password = os.environ.get(REGISTRY_PASSWORD, "")
+    if options.registry_user and not password:
+        raise TargetUnavailableError(
+            f"the password of --registry-user={options.registry_user} belongs in ${REGISTRY_PASSWORD}"
+        )
+    description = Description(
+        name=Path(options.kubeconfig).name,
+        kubeconfig=options.kubeconfig,
+        registry=endpoint(options.registry, options.pull_registry, options.registry_user, password),
+        private=None,
+        closed=CLOSED,
+        patience=float(os.environ.get("IMGVOL_PATIENCE", _PATIENCE)),
+        run=f"imgvol-{secrets.token_hex(3)}",
+        lacks={
+            "private-registry": "here the suite knows one registry, from which nodes pull without a pod's credentials",
+            "registry-tampering": "the suite reaches no files of this registry",
+        },
+    )
+    yield preflight(description, Progress())
+
+
+def endpoint(push: str, pull: str, username: str, password: str) -> RegistryEndpoint:
+    """The registry `HOST[/PREFIX]` that is pushed to, perhaps with another name to pull by.
+
+    Plain http is spoken on loopback only. Raises TargetUnavailableError for what is no such text.
+    """
+    for text in filter(None, (push, pull)):
+        if not _ADDRESS.fullmatch(text):
+            raise TargetUnavailableError(f"a registry is HOST[:PORT][/PREFIX] in lower case, not {text!r}")
+    host, _, prefix = push.partition("/")
+    scheme = "http" if is_loopback(host.rpartition(":")[0] or host) else "https"
+    return RegistryEndpoint(f"{scheme}://{host}", pull or push, username, password, prefix=prefix)
