@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 GO_FLAGS := -trimpath -ldflags "-s -w"
 export CGO_ENABLED := 0
 
-.PHONY: help setup build conformance test check fmt bench clean
+.PHONY: help setup build conformance test check fmt bench clean node-image
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -48,6 +48,9 @@ check: setup ## format, lint, types, layers, vet
 	mypy
 	lint-imports
 	for d in engine fixtures/probe emulator/node/sandbox/pause emulator/node/sandbox/run; do (cd $$d && go vet ./...) || exit 1; done
+
+node-image: ## the images of a real node, without any image registry; KUBERNETES=1.36.3 CONTAINERD=2.3.7
+	@$(MAKE) --no-print-directory -C fixtures/node-image
 
 fmt: $(VENV)/ready ## format the code
 	ruff format .
