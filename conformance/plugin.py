@@ -32,12 +32,17 @@ _STACK = pytest.StashKey[contextlib.ExitStack]()
 _JUDGED = pytest.StashKey[dict[str, Judgement]]()
 _EVIDENCE = pytest.StashKey[list[str]]()
 _XDIST = "imgvol_target"
+_REAL_SECONDS = 900.0
 _REFUSED_BY_TARGET = range(400, 500)
 # The worst of the verdicts that the phases of one test bring is the claim's.
 _WORST_FIRST = (Verdict.ERROR, Verdict.FAIL, Verdict.UNSUPPORTED, Verdict.SKIPPED, Verdict.PASS)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
+    if config.option.timeout is None and (config.option.kubeconfig or config.option.target != "emulator"):
+        # Before pytest-timeout looks: real nodes take the time that the emulator's clock jumps over.
+        config.option.timeout = _REAL_SECONDS
     config.addinivalue_line("markers", "claim(claim): the test judges a claim about the target")
     config.stash[_JUDGED] = {}
     if _leads(config) and not config.option.xmlpath:

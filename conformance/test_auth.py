@@ -9,9 +9,12 @@ from fixtures import image_cases
 
 _OK = next(case for case in image_cases() if case.name == "ok").images["ok"]
 _SECRET = "registry"  # noqa: S105
+_NEEDS = ["private-registry"]
 
 
-@claim("auth/absent-secret-fails-to-pull", source="Kubernetes: pkg/kubelet, FailedToRetrieveImagePullSecret", needs=())
+@claim(
+    "auth/absent-secret-fails-to-pull", source="Kubernetes: pkg/kubelet, FailedToRetrieveImagePullSecret", needs=_NEEDS
+)
 def test_absent_secret(lab: Lab) -> None:
     """A pod that names a pull secret which is not there is told so, and pulls without credentials."""
     lab.push("ok", _OK)
@@ -25,7 +28,7 @@ def test_absent_secret(lab: Lab) -> None:
     )
 
 
-@claim("auth/secret-added-later-lets-the-pod-start", source="Kubernetes: image pull back-off")
+@claim("auth/secret-added-later-lets-the-pod-start", source="Kubernetes: image pull back-off", needs=_NEEDS)
 def test_secret_later(lab: Lab) -> None:
     """A pod that waits for credentials starts by itself once its secret is made."""
     lab.push("ok", _OK)
@@ -40,6 +43,7 @@ def test_secret_later(lab: Lab) -> None:
 @claim(
     "auth/cached-private-image-is-not-given-to-others",
     source="Kubernetes enhancement 2535: ensure secret pulled images",
+    needs=_NEEDS,
 )
 def test_cached_private_image(lab: Lab) -> None:
     """A pod without credentials is not given a private image that another pod's secret brought to the node."""

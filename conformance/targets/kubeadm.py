@@ -111,6 +111,9 @@ class Cluster:
             # A node's disk is its host's, whose user decides how full it may be.
             "imageGCHighThresholdPercent": 100,
             "evictionHard": dict.fromkeys(("nodefs.available", "nodefs.inodesFree", "imagefs.available"), "0%"),
+            # Limits that spare registries and the API; a suite that runs side by side would meet them, and fail for it.
+            "registryPullQPS": 0,
+            "eventRecordQPS": 0,
             **({"failCgroupV1": False} if self.cgroup == 1 else {}),
             **({"featureGates": {"KubeletInUserNamespace": True}} if self.rootless else {}),
         }
