@@ -149,5 +149,7 @@ def test_what_is_no_quantity_is_refused(text):
 
 @pytest.mark.parametrize("text", ["", "x", "1x", "1 Gi", "--1", "1e", "0x1", "1gi", "१", "Gi"])
 def test_what_is_refused_is_told_the_pattern(text):
-    with pytest.raises(quantity.QuantityError, match=r"quantities must match the regular expression|unable to parse numeric part"):
+    with pytest.raises(
+        quantity.QuantityError, match=r"quantities must match the regular expression|unable to parse numeric part"
+    ):
         quantity.parse(text)

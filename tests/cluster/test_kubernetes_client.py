@@ -242,7 +242,9 @@ def test_status_and_scale(apps):
     assert (scale.spec.replicas, scale.status.selector) == (4, "app=x")
     scale.spec.replicas = 2
     assert apps.replace_namespaced_deployment_scale("d", "default", scale).spec.replicas == 2
-    status = apps.patch_namespaced_deployment_status("d", "default", {"status": {"replicas": 1, "readyReplicas": 1}}).status
+    status = apps.patch_namespaced_deployment_status(
+        "d", "default", {"status": {"replicas": 1, "readyReplicas": 1}}
+    ).status
     assert status.ready_replicas == 1
     assert apps.read_namespaced_deployment("d", "default").spec.template.spec.containers[0].image == "x:1"
     deleted = apps.delete_namespaced_deployment("d", "default", propagation_policy="Foreground")

@@ -264,7 +264,10 @@ def test_a_list_without_a_merge_key_is_replaced():
     [
         ({"spec": {"containers": [{"image": "x"}]}}, "does not contain declared merge key: name"),
         ({"spec": {"$patch": "invent"}}, "unknown patch type: invent"),
-        ({"spec": {"$setElementOrder/containers": [{"name": "b"}], "containers": [{"name": "c"}]}}, "The order in patch list"),
+        (
+            {"spec": {"$setElementOrder/containers": [{"name": "b"}], "containers": [{"name": "c"}]}},
+            "The order in patch list",
+        ),
         ({"spec": {"$retainKeys": ["volumes"], "containers": []}}, "invalid patch format of retainKeys"),
         ([], "invalid JSON document"),
     ],
