@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 
 from conformance.claims import claim
 from conformance.engine import PROJECT_CONTENT, content_image
@@ -48,7 +49,10 @@ def test_pulled_first(lab: Lab) -> None:
     lab.push("ok", _OK)
     reference = f"{lab.repository('ok').reference}:v1"
     pod = usual_pod("ordered", image=lab.probe, reference=reference, init=True)
-    reasons = [(reason, "/ok:" in message) for _, reason, message, _ in lab.look(pod).events]
+    lab.look(pod)
+    # Events come later than what they tell of, but in their order.
+    lab.cluster.wait_event("ordered", _is_start_of("probe"), "the start of the container")
+    reasons = [(event["reason"], "/ok:" in event["message"]) for event in lab.cluster.events("ordered")]
     assert reasons.index(("Pulled", True)) < reasons.index(("Started", False))
 
 
@@ -156,3 +160,13 @@ def test_unmounted_volume(lab: Lab) -> None:
     pod["spec"]["containers"][0]["volumeMounts"] = []
     seen = lab.look(pod)
     assert seen.probe["files"]["."].startswith("ERR"), seen.probe["files"]
+
+
+def _is_start_of(container: str) -> Callable[[Object], bool]:
+    def check(event: Object) -> bool:
+        return (event["reason"], event["involvedObject"].get("fieldPath")) == (
+            "Started",
+            f"spec.containers{{{container}}}",
+        )
+
+    return check

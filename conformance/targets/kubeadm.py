@@ -113,7 +113,8 @@ class Cluster:
             "evictionHard": dict.fromkeys(("nodefs.available", "nodefs.inodesFree", "imagefs.available"), "0%"),
             # Limits that spare registries and the API; a suite that runs side by side would meet them, and fail for it.
             "registryPullQPS": 0,
-            "eventRecordQPS": 0,
+            "eventRecordQPS": 1000,
+            "eventBurst": 1000,
             **({"failCgroupV1": False} if self.cgroup == 1 else {}),
             **({"featureGates": {"KubeletInUserNamespace": True}} if self.rootless else {}),
         }
