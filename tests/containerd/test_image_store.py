@@ -234,9 +234,10 @@ def test_the_first_bytes_tell_the_compression_not_the_media_type(
     tell(story)
 
 
-def test_a_compressed_layer_that_says_it_is_not_is_no_tar(tell: Callable[..., None]) -> None:
+@pytest.mark.parametrize("how", ["gzip", "zstd"])
+def test_a_compressed_layer_that_says_it_is_not_is_no_tar(tell: Callable[..., None], how: str) -> None:
     async def story(it: Lab) -> None:
-        blob = gzip.compress(tar_bytes([Entry("file", content=os.urandom(2000))]))
+        blob = compress(tar_bytes([Entry("file", content=os.urandom(2000))]), how)
         await it.image("lab/app", "v1", [(blob, "none")], diff_ids=[digest_of(tar("one"))])
         with pytest.raises(CriError, match=r"containerd-mount[0-9]+: archive/tar: invalid tar header$"):
             await it.store.pull(f"{it.address}/lab/app:v1")
@@ -311,7 +312,7 @@ def test_what_is_there_is_not_fetched_again(tell: Callable[..., None]) -> None:
     tell(story)
 
 
-def test_pulls_at_once_share_their_downloads(tell: Callable[..., None]) -> None:
+def test_pulls_at_once_share_their_downloads(tell: Callable[..., None], tmp_path: Path) -> None:
     async def story(it: Lab) -> None:
         await it.image("lab/a", "v1", [(tar("shared"), "gzip")])
         await it.image("lab/b", "v1", [(tar("shared"), "gzip")])
@@ -320,6 +321,7 @@ def test_pulls_at_once_share_their_downloads(tell: Callable[..., None]) -> None:
         assert len({image.id for image in images}) == 1
         fetched = [one for one in await it.requests() if one.startswith("GET") and "/blobs/" in one]
         assert len(fetched) == 2
+        assert len(list((tmp_path / "node" / "layers").iterdir())) == 1
         mounts = await asyncio.gather(*(it.store.mount(image.id, "", NOBODY) for image in images))
         assert len({mount.source for mount in mounts}) == 1
 

@@ -245,6 +245,16 @@ def test_opaque_directories_hide_what_lies_below() -> None:
     assert set(unpacked(lower, [Entry("d/new"), Entry("d/.wh..wh..opq")])) == {"d", "d/new", "e"}
 
 
+def test_an_opaque_marker_in_the_first_layer_spares_what_has_a_header() -> None:
+    layer = [Entry("d/", type="dir"), Entry("d/kept"), Entry("d/implied/f"), Entry("d/.wh..wh..opq"), Entry("d/later")]
+    assert set(unpacked(layer)) == {"d", "d/kept", "d/later"}
+
+
+def test_a_sparse_file_that_ends_in_a_hole_has_its_whole_length() -> None:
+    pax = (("GNU.sparse.map", "2,3"), ("GNU.sparse.numblocks", "1"), ("GNU.sparse.size", "5000"))
+    assert unpacked([Entry("f", content=b"abc", pax=pax)])["f"][1] == b"\0\0abc" + bytes(4995)
+
+
 def test_a_layer_does_not_go_through_the_links_of_those_below() -> None:
     found = unpacked([Entry("real/", type="dir"), Entry("link", type="symlink", link="real")], [Entry("link/file")])
     assert set(found) == {"real", "link", "link/file"}

@@ -6,6 +6,7 @@ The texts are those of the recordings: what the kubelet shows of a pull, and of 
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 import os
 import re
@@ -47,7 +48,7 @@ def normalised(text: str, *registries: str) -> str:
 async def push(client: aiohttp.ClientSession, registry: Registry, address: str, name: str, image: Forged) -> None:
     base = f"http://{address}/v2/{name}"
     for digest, blob in image.blobs.items():
-        async with client.post(f"{base}/blobs/uploads/?digest={digest}", data=blob) as response:
+        async with client.post(f"{base}/blobs/uploads/?digest={digest}", data=io.BytesIO(blob)) as response:
             assert response.status == 201, await response.text()
     for manifest in image.manifests:
         headers = {"Content-Type": manifest.media_type}
@@ -84,8 +85,8 @@ def test_every_image_case_ends_as_on_the_real_node(profile: str, tmp_path: Path)
         found = {}
         try:
             async with aiohttp.ClientSession() as client:
-                for name, case in IMAGES.items():
-                    await push(client, registry, address, f"lab/{name}", forge(case.images[name], nonce=name))
+                for name in recorded(profile)["images"]:
+                    await push(client, registry, address, f"lab/{name}", forge(IMAGES[name].images[name], nonce=name))
                     reason, text = await outcome(store, f"{address}/lab/{name}:v1")
                     found[name] = reason, normalised(text, address)
         finally:
@@ -99,9 +100,7 @@ def test_every_image_case_ends_as_on_the_real_node(profile: str, tmp_path: Path)
     for name, observation in recorded(profile)["images"].items():
         waiting = observation.get("waiting") or {"reason": "mounted", "message": ""}
         expected[name] = (waiting["reason"], waiting["message"])
-    compared = {name: found[name] for name in expected if name in found}
-    assert compared == {name: expected[name] for name in compared}
-    assert len(compared) >= 24
+    assert found == expected
 
 
 @pytest.mark.parametrize("profile", VERSIONS)

@@ -128,6 +128,16 @@ def test_bad_pax_records(record: bytes) -> None:
         list(read_entries(out.getvalue()))
 
 
+def test_a_global_header_ends_what_an_extended_one_began() -> None:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        for kind, record in ((b"x", b"14 path=other\n"), (b"g", b"13 comment=x\n"), (b"0", b"data")):
+            header = tarfile.TarInfo("name")
+            header.type, header.size = kind, len(record)
+            archive.addfile(header, io.BytesIO(record))
+    assert [(entry.name, entry.type) for entry in read_entries(out.getvalue())] == [("name", "g"), ("name", "0")]
+
+
 SPARSE = [("gnu", "S"), ("posix", "0")]
 
 

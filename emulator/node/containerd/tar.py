@@ -251,10 +251,7 @@ def _octal(raw: bytes) -> int:
         return 0
     if not digits.isdigit() or max(digits) > 0x37:
         raise TarError(_HEADER)
-    value = int(digits, 8)
-    if value >= 1 << 64:
-        raise TarError(_HEADER)
-    return value if value < 1 << 63 else value - (1 << 64)
+    return int(digits, 8)
 
 
 def _number(raw: bytes) -> int:
