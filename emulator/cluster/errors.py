@@ -37,7 +37,6 @@ __all__ = [
     "required",
     "service_unavailable",
     "too_long",
-    "too_many",
     "unauthorized",
     "unknown_path",
     "unsupported_media_type",
@@ -225,11 +224,6 @@ def duplicate(field: str, value: Any) -> FieldError:
 def too_long(field: str, limit: int) -> FieldError:
     """A string above `limit` bytes."""
     return FieldError("FieldValueTooLong", field, f"Too long: may not be more than {limit} bytes")
-
-
-def too_many(field: str, count: int, limit: int) -> FieldError:
-    """A list of more than `limit` items."""
-    return FieldError("FieldValueTooMany", field, f"Too many: {count}: must have at most {limit} items")
 
 
 def invalid(resource: ResourceType, name: str, causes: Sequence[FieldError]) -> ApiError:

@@ -13,9 +13,9 @@ A schema file holds Go structs by name. A field is `name: TYPE` or `name: {type:
     always     true: the format is checked for the zero value too
     key        this list merges by that field of its items (patchMergeKey)
     merge      true: this list of scalars merges as a set (patchStrategy merge)
-    retain     true: a patch may say which keys stay (patchStrategy retainKeys)
     immutable  true: may not change
     keep       true: the zero value is written out (Go: no omitempty)
+    embedded   the Go struct the field comes from by embedding, which messages about its type name
 
 `unmodelled` lists the fields of Kubernetes that are refused by name unless they are empty; any further field is
 refused too. The order of the fields is the order in which the API server reports violations.
@@ -52,9 +52,9 @@ class Field:
     always: bool = False
     key: str = ""
     merge: bool = False
-    retain: bool = False
     immutable: bool = False
     keep: bool = False
+    embedded: str = ""
 
     @functools.cached_property
     def struct(self) -> Struct | None:
@@ -62,11 +62,17 @@ class Field:
         return None if self.type in _SCALARS else struct(self.type)
 
     @property
+    def item_type(self) -> str:
+        """The Go type of the value, or of an item of the list or map, as encoding/json names it in a message."""
+        names = {"intOrString": "int32", "time": "string", "microTime": "string", "bytes": "[]uint8"}
+        return names.get(self.type, self.type if self.type in _SCALARS else f"v1.{self.type}")
+
+    @property
     def go_type(self) -> str:
-        """The Go type as encoding/json names it in a message."""
-        names = {"quantity": "resource.Quantity", "intOrString": "intstr.IntOrString", "time": "v1.Time"}
-        inner = names.get(self.type, self.type if self.type in _SCALARS else f"v1.{self.type}")
-        return {"list": "[]", "map": "map[string]"}.get(self.shape, "") + inner
+        """The Go type of the whole value."""
+        if self.shape == "map" and self.type == "quantity":
+            return "v1.ResourceList"
+        return {"list": "[]", "map": "map[string]"}.get(self.shape, "") + self.item_type
 
 
 @dataclass(frozen=True)

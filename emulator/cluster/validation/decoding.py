@@ -59,7 +59,7 @@ def _struct(shape: Struct, value: Object, path: str, names: str, strangers: list
             if item or key not in shape.unmodelled:
                 strangers.append(forbidden_field(here))
             continue
-        where = f"{names}.{key}" if names else key
+        where = ".".join(filter(None, (names, field.embedded, key)))
         taken = _value(shape, field, item, here, where, strangers)
         if _kept(field, taken):
             decoded[key] = taken
@@ -92,11 +92,11 @@ def _zero(field: Field) -> Any:
 def _value(owner: Struct, field: Field, value: Any, path: str, names: str, strangers: list[FieldError]) -> Any:
     if field.shape == "list":
         if not isinstance(value, list):
-            raise _mismatch(owner, field, value, names)
+            raise _mismatch(owner, value, names, field.go_type)
         return [_item(owner, field, item, f"{path}[{index}]", names, strangers) for index, item in enumerate(value)]
     if field.shape == "map":
         if not isinstance(value, dict):
-            raise _mismatch(owner, field, value, names)
+            raise _mismatch(owner, value, names, field.go_type)
         return {
             key: _item(owner, field, "" if item is None else item, f"{path}[{key}]", names, strangers)
             for key, item in value.items()
@@ -109,7 +109,7 @@ def _item(owner: Struct, field: Field, value: Any, path: str, names: str, strang
         if value is None:
             value = {}
         if not isinstance(value, dict):
-            raise _mismatch(owner, field, value, names)
+            raise _mismatch(owner, value, names, field.item_type)
         return _struct(field.struct, value, path, names, strangers)
     return _scalar(owner, field, value, names)
 
@@ -128,8 +128,6 @@ def _scalar(owner: Struct, field: Field, value: Any, names: str) -> Any:
         case "intOrString":
             fits = isinstance(value, int | str) and not isinstance(value, bool)
         case "quantity":
-            if isinstance(value, bool) or not isinstance(value, int | float | str):
-                raise _mismatch(owner, field, value, names)
             try:
                 return quantity.canonical(value if isinstance(value, str) else json.dumps(value))
             except quantity.QuantityError as error:
@@ -137,10 +135,12 @@ def _scalar(owner: Struct, field: Field, value: Any, names: str) -> Any:
         case _:
             fits = isinstance(value, str)
     if not fits:
-        raise _mismatch(owner, field, value, names)
+        raise _mismatch(owner, value, names, field.item_type)
     if field.type in ("time", "microTime") and not _TIME.fullmatch(value):
         layout = "2006-01-02T15:04:05Z07:00" if field.type == "time" else "2006-01-02T15:04:05.000000Z07:00"
-        raise _DecodeError(f'parsing time {json.dumps(value)} as "{layout}": cannot parse {json.dumps(value)}')
+        shown = json.dumps(value)
+        year = "" if re.match(r"\d{4}", value) else ' as "2006"'
+        raise _DecodeError(f'parsing time {shown} as "{layout}": cannot parse {shown}{year}')
     if field.type == "bytes":
         _check_base64(value)
     return value
@@ -155,14 +155,9 @@ def _check_base64(value: str) -> None:
         raise _DecodeError(f"illegal base64 data at input byte {at}") from None
 
 
-def _mismatch(owner: Struct, field: Field, value: Any, names: str) -> _DecodeError:
+def _mismatch(owner: Struct, value: Any, names: str, go_type: str) -> _DecodeError:
     kinds = {bool: "bool", int: "number", float: "number", str: "string", list: "array", dict: "object"}
     kind = kinds[type(value)]
-    if isinstance(value, float):
+    if isinstance(value, float) and go_type.startswith("int"):
         kind = f"number {value}"
-    go_type = field.go_type
-    if field.shape in ("list", "map") and not isinstance(value, list if field.shape == "list" else dict):
-        pass
-    elif field.shape in ("list", "map"):
-        go_type = go_type.removeprefix("[]").removeprefix("map[string]")
     return _DecodeError(f"json: cannot unmarshal {kind} into Go struct field {owner.name}.{names} of type {go_type}")
