@@ -70,7 +70,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     emulator.addoption(
         "--runtime",
         default="containerd-2.3",
-        metavar="NAME|FILE",
+        metavar="NAME",
         help="the runtime version it plays (default: %(default)s)",
     )
     emulator.addoption(

@@ -93,9 +93,6 @@ def _probe(case: Case, probe: Mapping[str, Any], lacks: Mapping[str, str]) -> di
         if "owners" in lacks and not line.startswith("ERR"):
             words = [words[0][0], *words[2:]]
         seen[f"file {path}"] = " ".join(words)
-    if seen.get("root_in_fs", "/").count("/") > 1:
-        # An image without layers is a bind of an empty directory, wherever the node keeps it.
-        seen["root_in_fs"] = "<snapshot>"
     return seen
 
 

@@ -19,6 +19,8 @@ __all__ = ["Observation", "is_settled", "normalised", "observe_pod"]
 
 _BACK_OFF = {"ImagePullBackOff": "ErrImagePull", "CrashLoopBackOff": "Error"}
 _BACK_OFF_TEXT = re.compile(r'^Back-off pulling image "[^"]*": \w+: ')
+# An image without layers is a bind of an empty directory, wherever the node keeps its snapshots.
+_SNAPSHOT = re.compile(r"/.*/snapshots/\d+/fs")
 _ABSENT = "sha256:" + "0" * 64
 
 _SYMBOLS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
@@ -120,9 +122,17 @@ def normalised(seen: Observation, names: Mapping[str, str]) -> Observation:
             "reason": _BACK_OFF.get(reason, reason),
             "message": symbolic(_BACK_OFF_TEXT.sub("", seen.waiting.get("message", ""))),
         }
+    probe = dict(seen.probe)
+    if _SNAPSHOT.fullmatch(str(probe.get("root_in_fs", ""))):
+        probe["root_in_fs"] = "<snapshot>"
     events = dict.fromkeys((kind, reason, symbolic(message), what) for kind, reason, message, what in seen.events)
     return dataclasses.replace(
-        seen, waiting=waiting, events=tuple(events), log=symbolic(seen.log), rejected=symbolic(seen.rejected)
+        seen,
+        waiting=waiting,
+        events=tuple(events),
+        probe=probe,
+        log=symbolic(seen.log),
+        rejected=symbolic(seen.rejected),
     )
 
 

@@ -2,18 +2,48 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from conformance.fidelity import replay
+from conformance.fidelity import differences
 from conformance.recordings import Recording, recordings
-from conformance.targets import Options, Target, start
+from conformance.truth import check
+from fixtures import image_cases, pod_cases
+
+CASES = {case.name: case for case in (*image_cases(), *pod_cases())}
 
 
 @pytest.mark.parametrize("recording", recordings(), ids=lambda recording: recording.fingerprint)
-def test_equals_the_recording(recording: Recording, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("IMGVOL_PATIENCE", "10")
-    with start(Options(runtime=recording.runtime, speed=20)) as description:
-        compared = list(replay(Target(description), recording))
-    assert {one.case for one in compared} == set(recording.cases)
-    differing = {one.case: one.differences for one in compared if one.differences}
-    assert differing == {}
+def test_equals_the_recording(recording: Recording) -> None:
+    found = check(recording)
+    assert found.differing == {}
+    assert found.vanished == ()
+    assert set(found.matched) | set(found.known) == set(recording.cases)
+
+
+def test_a_reason_for_what_does_not_differ_is_told() -> None:
+    recording = recordings()[0]
+    only = dataclasses.replace(recording, cases={"ok": recording.cases["ok"]})
+    assert check(only, {"ok": "no reason at all"}).vanished == ("ok",)
+
+
+@pytest.mark.parametrize("recording", recordings(), ids=lambda recording: recording.fingerprint)
+def test_no_change_to_a_recording_goes_unnoticed(recording: Recording) -> None:
+    for name, seen in recording.cases.items():
+        case = CASES[name]
+        assert differences(case, seen, seen, {}) == ()
+        changes = [dataclasses.replace(seen, phase="Unknown"), dataclasses.replace(seen, rejected=seen.rejected + "!")]
+        changes += [
+            dataclasses.replace(seen, events=seen.events[:at] + seen.events[at + 1 :]) for at in range(len(seen.events))
+        ]
+        if seen.waiting:
+            changes.append(dataclasses.replace(seen, waiting={**seen.waiting, "message": "another"}))
+        for key in seen.probe:
+            changes.append(
+                dataclasses.replace(seen, probe={**seen.probe, key: {} if key in {"files", "writes"} else "changed"})
+            )
+        for path in seen.probe.get("files", {}):
+            files = {**seen.probe["files"], path: "?rwxrwxrwx 1:1 00000000"}
+            changes.append(dataclasses.replace(seen, probe={**seen.probe, "files": files}))
+        assert [changed for changed in changes if not differences(case, seen, changed, {})] == []
