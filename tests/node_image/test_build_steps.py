@@ -71,10 +71,15 @@ def test_the_control_planes_images_are_those_that_kubeadm_names(tmp_path):
     }
 
 
-def test_another_etcd_than_kubeadm_starts_is_refused(tmp_path):
+@pytest.mark.parametrize(
+    ("etcd", "coredns", "said"),
+    [
+        ("etcd-3.6.1", "coredns-1.14.2", "starts registry.k8s.io/etcd:3.6.10-0, not etcd-3.6.1:"),
+        ("etcd-3.6.10", "coredns-1.14.1", "starts registry.k8s.io/coredns/coredns:v1.14.2, not coredns-1.14.1:"),
+    ],
+)
+def test_other_versions_than_kubeadm_starts_are_refused(tmp_path, etcd, coredns, said):
     folder = tmp_path / "kubernetes-1.36.3"
-    kubeadm(folder, "registry.k8s.io/etcd:3.6.8-0")
-    with pytest.raises(
-        SystemExit, match=r"kubernetes-1\.36\.3 starts registry.k8s.io/etcd:3\.6\.8-0, not etcd-3\.5\.0"
-    ):
-        assemble.control_plane(folder, tmp_path / "etcd-3.5.0", tmp_path, tmp_path, tmp_path / "out.tar")
+    kubeadm(folder, "registry.k8s.io/etcd:3.6.10-0", "registry.k8s.io/coredns/coredns:v1.14.2")
+    with pytest.raises(SystemExit, match=f"kubernetes-1.36.3 {said}"):
+        assemble.control_plane(folder, tmp_path / etcd, tmp_path / coredns, tmp_path, tmp_path, tmp_path / "out.tar")

@@ -44,7 +44,7 @@ def test_kubernetes_libraries_are_of_the_same_release(version):
 
 
 @pytest.mark.parametrize("version", KUBERNETES)
-def test_each_kubernetes_has_a_pinned_etcd(node_image, version):
+def test_each_kubernetes_has_a_pinned_etcd_and_dns(node_image, version):
     done = make(node_image, f"KUBERNETES={version}", "check-versions")
     assert done.returncode == 0, done.stderr
 
