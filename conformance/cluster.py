@@ -42,8 +42,8 @@ class Cluster:
         self.kube.delete(path_of("namespaces", name=self.namespace))
 
     def nodes(self) -> list[str]:
-        """The names of the nodes (`kubernetes.io/hostname`)."""
-        return [node.name for node in self.target.fingerprint.nodes]
+        """The nodes that take pods (`kubernetes.io/hostname`)."""
+        return self.target.hosts
 
     def label(self, labels: Mapping[str, str]) -> None:
         """Put labels on the namespace."""

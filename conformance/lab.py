@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable
 
 from conformance.cluster import Cluster
@@ -9,7 +10,7 @@ from conformance.kube import Object, RefusedError
 from conformance.observation import Observation, is_settled, observe_pod
 from conformance.oci import Repository
 from conformance.pods import case_pod, pull_secret, usual_pod
-from conformance.targets import Target
+from conformance.targets import HOSTNAME, Target
 from fixtures import Case, Forged, ImageSpec, forge
 
 __all__ = ["Lab"]
@@ -51,8 +52,12 @@ class Lab:
         return self.repository(name).push(self.forge(spec), tag)
 
     def run(self, pod: Object) -> Observation:
-        """Create a pod and watch it until it is settled."""
+        """Create a pod and watch it until it is settled; a test's pods that do not say where share a node."""
         name = pod["metadata"]["name"]
+        if not self.target.is_one_node:
+            hosts = self.target.hosts
+            host = hosts[zlib.crc32(self.nonce.encode()) % len(hosts)]
+            pod["spec"].setdefault("nodeSelector", {HOSTNAME: host})
         self.cluster.create("pods", pod)
         settled = self.cluster.wait("pods", name, is_settled, "to end or to be stuck")
         return self.observe(settled)

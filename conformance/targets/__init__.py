@@ -5,9 +5,18 @@ A target is started once a run, by the process that leads it. Test processes rea
 """
 
 from conformance.targets.choice import Options, TargetUnavailableError, start
-from conformance.targets.target import Description, Fingerprint, NodeFingerprint, RegistryEndpoint, Tamper, Target
+from conformance.targets.target import (
+    HOSTNAME,
+    Description,
+    Fingerprint,
+    NodeFingerprint,
+    RegistryEndpoint,
+    Tamper,
+    Target,
+)
 
 __all__ = [
+    "HOSTNAME",
     "Description",
     "Fingerprint",
     "NodeFingerprint",

@@ -14,6 +14,7 @@ from conformance.kube import RefusedError
 from conformance.lab import Lab
 from conformance.oci import Repository
 from conformance.targets.choice import TargetUnavailableError
+from conformance.targets.daemon import innermost
 from conformance.targets.progress import Progress
 from conformance.targets.target import Description, NodeFingerprint, Target
 
@@ -74,13 +75,15 @@ def _cluster(target: Target) -> list[str]:
         raise TargetUnavailableError(f"the cluster does not let us look at its nodes: {refused}") from None
     except (ConfigException, OSError, urllib3.exceptions.HTTPError) as error:
         raise TargetUnavailableError(
-            f"the cluster of {target.description.kubeconfig} does not answer: {error}"
+            f"the cluster of {target.description.kubeconfig} does not answer: {innermost(error)}"
         ) from None
     missing = []
     if version_of(fingerprint.kubernetes) < _LEAST_KUBERNETES:
         missing.append(f"Kubernetes 1.36 or later is needed for image volumes, and this is {fingerprint.kubernetes}")
     if not fingerprint.nodes:
         missing.append("the cluster has no nodes")
+    elif not target.hosts:
+        missing.append("no node takes pods: all are tainted, cordoned or not Linux")
     return missing
 
 
@@ -92,11 +95,11 @@ def _push(target: Target) -> str:
     except requests.HTTPError as error:
         answer = error.response
         if answer.status_code in {requests.codes.unauthorized, requests.codes.forbidden}:
-            who = f"{where.username} may" if where.username else "without --registry-user nobody may"
-            return f"{who} not push to {where.host} ({answer.status_code} {answer.reason})"
+            who = f"{where.username} may not push" if where.username else "nobody may push without --registry-user"
+            return f"{who}: {where.host} says {answer.status_code} {answer.reason}"
         return f"the registry {where.host} does not take what is pushed: {answer.status_code} {answer.reason}"
     except requests.RequestException as error:
-        return f"the registry {where.host} does not answer: {error}"
+        return f"the registry {where.host} does not answer: {innermost(error)}"
     return ""
 
 

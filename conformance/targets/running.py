@@ -9,6 +9,8 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+import yaml
+
 from conformance.targets.choice import REGISTRY_PASSWORD, Options, TargetUnavailableError
 from conformance.targets.forwarding import is_loopback
 from conformance.targets.preflight import preflight
@@ -41,7 +43,7 @@ def running(options: Options) -> Iterator[Description]:
             f"the password of --registry-user={options.registry_user} belongs in ${REGISTRY_PASSWORD}"
         )
     description = Description(
-        name=Path(options.kubeconfig).name,
+        name=_name(Path(options.kubeconfig)),
         kubeconfig=options.kubeconfig,
         registry=endpoint(options.registry, options.pull_registry, options.registry_user, password),
         private=None,
@@ -54,6 +56,14 @@ def running(options: Options) -> Iterator[Description]:
         },
     )
     yield preflight(description, Progress())
+
+
+def _name(kubeconfig: Path) -> str:
+    """What the kubeconfig's user calls the cluster: the current context."""
+    try:
+        return str(yaml.safe_load(kubeconfig.read_text())["current-context"])
+    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError):
+        raise TargetUnavailableError(f"{kubeconfig} is no kubeconfig with a current context") from None
 
 
 def endpoint(push: str, pull: str, username: str, password: str) -> RegistryEndpoint:

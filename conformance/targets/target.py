@@ -14,10 +14,21 @@ from conformance.kube import Kube, path_of
 if TYPE_CHECKING:
     from kubernetes import client
 
-__all__ = ["CLOSED", "Description", "Fingerprint", "NodeFingerprint", "RegistryEndpoint", "Tamper", "Target"]
+__all__ = [
+    "CLOSED",
+    "HOSTNAME",
+    "Description",
+    "Fingerprint",
+    "NodeFingerprint",
+    "RegistryEndpoint",
+    "Tamper",
+    "Target",
+]
 
 # On a node, port 1 of its own loopback: nobody listens there.
 CLOSED = "127.0.0.1:1"
+# The label that says which node a pod is for.
+HOSTNAME = "kubernetes.io/hostname"
 
 _EMULATOR = "imgvol.dev/emulator"
 _LACKS = "imgvol.dev/lacks"
@@ -170,5 +181,31 @@ class Target:
 
     @property
     def architecture(self) -> str:
-        """The architecture of the nodes, as Go names it."""
-        return self.fingerprint.nodes[0].architecture
+        """The architecture that images are built for, as Go names it: that of the first node that takes pods."""
+        taking = self._taking or self._nodes
+        architecture: str = taking[0]["status"]["nodeInfo"]["architecture"]
+        return architecture
+
+    @property
+    def hosts(self) -> list[str]:
+        """The nodes that take the suite's pods, by the label kubernetes.io/hostname."""
+        return [
+            node["metadata"]["labels"][HOSTNAME]
+            for node in self._taking
+            if node["status"]["nodeInfo"]["architecture"] == self.architecture
+        ]
+
+    @property
+    def is_one_node(self) -> bool:
+        """Whether a pod has no choice of nodes."""
+        return len(self._nodes) == 1
+
+    @property
+    def _taking(self) -> list[dict[str, Any]]:
+        return [
+            node
+            for node in self._nodes
+            if node["status"]["nodeInfo"].get("operatingSystem", "linux") == "linux"
+            and not node["spec"].get("unschedulable")
+            and not any(taint["effect"] != "PreferNoSchedule" for taint in node["spec"].get("taints", ()))
+        ]
