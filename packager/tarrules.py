@@ -24,6 +24,7 @@ _KINDS = {
     b"L": "a GNU long name",
     b"S": "a GNU sparse file",
 }
+_UNFIT = {b"\n": "line break", b"\0": "NUL byte"}
 _RECORDS = {"path", "linkpath", "size"}
 
 
@@ -81,8 +82,7 @@ class _Archive:
                 text.decode()
             except UnicodeDecodeError:
                 found.append(("path", "UTF-8", show(text)))
-            if b"\n" in text:
-                found.append(("path", "no line break", show(text)))
+            found += [("path", f"no {what}", show(text)) for byte, what in _UNFIT.items() if byte in text]
         if path in self._seen:
             found.append(("duplicate", "each path once", "it again"))
         elif path < self._before:
