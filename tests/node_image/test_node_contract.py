@@ -66,7 +66,7 @@ def test_programs_that_units_start_are_in_the_image(rootfs):
 def test_the_entrypoint_says_what_a_bootstrap_waits_for(rootfs):
     text = (rootfs / "usr/local/bin/entrypoint").read_text()
     assert "'detected cgroup v1'" in text
-    assert text.rstrip().endswith('exec "$@"')
+    assert text.rstrip().endswith('exec "$@"\nfi')
 
 
 @pytest.mark.parametrize("name", ["default-cni.yaml", "default-storage.yaml"])
