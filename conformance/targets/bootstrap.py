@@ -67,10 +67,10 @@ def join_up(nodes: Sequence[Node], name: str, host: Host, place: Place, progress
     """
     first, *others = nodes
     try:
-        version = first.run("cat", "/kind/version").strip()
-        manifest = first.run("cat", "/kind/manifests/default-cni.yaml")
-    except CommandError as error:
-        raise TargetUnavailableError(f"{first.image} is no node image: {error}") from None
+        version = first.read("/kind/version").strip()
+        manifest = first.read("/kind/manifests/default-cni.yaml")
+    except KeyError as missing:
+        raise TargetUnavailableError(f"{first.image} is no node image: it has no {missing.args[0]}") from None
     cluster = Cluster(name, version, first.name, (place.host,), host.cgroup, host.rootless)
     try:
         with progress.step(f"kind: control plane of Kubernetes {version}") as step:
@@ -82,12 +82,12 @@ def join_up(nodes: Sequence[Node], name: str, host: Host, place: Place, progress
         if others:
             with progress.step(f"kind: {len(others)} more nodes join"):
                 _at_once(lambda node: _join(node, cluster), others)
-        admin = first.run("cat", "/etc/kubernetes/admin.conf")
     except CommandError as error:
         raise TargetUnavailableError(
             f"the cluster does not come up: {error}; with --keep it stays for a look at its journal: "
             f"docker exec {first.name} journalctl -u kubelet -u containerd"
         ) from None
+    admin = first.read("/etc/kubernetes/admin.conf")
     return kubeconfig_for(admin, name, f"https://{place.host}:{published(first.container, API_PORT)}")
 
 

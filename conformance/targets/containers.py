@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import re
+import tarfile
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +21,21 @@ if TYPE_CHECKING:
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.network import Network
 
-__all__ = ["CommandError", "Place", "command", "network", "places", "publish", "published", "started"]
+__all__ = [
+    "CommandError",
+    "Place",
+    "command",
+    "network",
+    "places",
+    "publish",
+    "published",
+    "read_file",
+    "started",
+    "write_file",
+]
 
 _LAST_LINES = 6
+_MOMENT = 0.02
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -108,23 +123,50 @@ def command(
     *words: str,
     privileged: bool = False,
     line: Callable[[str], None] = lambda _: None,
-) -> str:
-    """Run a command in a container and return what it printed; `line` is told each line as it comes.
+) -> None:
+    """Run a command in a container to its end; `line` is told the lines that it prints.
 
-    Raises CommandError.
+    Of the output, the beginning may be missing: docker-py drops what comes in one piece with the answer's header. Ask
+    for files by `read_file`. Raises CommandError.
     """
-    made = docker.api.exec_create(container.id, list(words), privileged=privileged)["Id"]
+    # A terminal has its output unframed, so that nothing is garbled by what is missing.
+    made = docker.api.exec_create(container.id, list(words), privileged=privileged, tty=True)["Id"]
     printed, pending = bytearray(), b""
-    with contextlib.closing(docker.api.exec_start(made, stream=True)) as chunks:
+    with contextlib.closing(docker.api.exec_start(made, tty=True, stream=True)) as chunks:
         for chunk in chunks:
             printed += chunk
             *lines, pending = (pending + chunk).split(b"\n")
             for one in lines:
                 line(one.decode(errors="replace"))
-    text = printed.decode(errors="replace")
-    if code := docker.api.exec_inspect(made)["ExitCode"]:
-        raise CommandError(f"`{' '.join(words)}` ended with {code}: {last_lines(text)}")
-    return text
+    # The output may end a moment before the command does.
+    while (state := docker.api.exec_inspect(made))["Running"]:
+        time.sleep(_MOMENT)
+    if code := state["ExitCode"]:
+        raise CommandError(f"`{' '.join(words)}` ended with {code}: {last_lines(printed.decode(errors='replace'))}")
+
+
+def read_file(container: Container, path: str) -> str:
+    """The text of a file in a container; KeyError if it is not there."""
+    from docker.errors import NotFound
+
+    try:
+        chunks, _ = container.get_archive(path)
+    except NotFound:
+        raise KeyError(path) from None
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
+        content = archive.extractfile(archive.getmembers()[0])
+        assert content is not None, f"{path} is no file"
+        return content.read().decode()
+
+
+def write_file(container: Container, path: str, text: str) -> None:
+    """Write a file in a container, and the directories above it."""
+    data, content = io.BytesIO(), text.encode()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        entry = tarfile.TarInfo(path.lstrip("/"))
+        entry.size = len(content)
+        archive.addfile(entry, io.BytesIO(content))
+    container.put_archive("/", data.getvalue())
 
 
 def last_lines(text: str) -> str:

@@ -5,17 +5,15 @@ The images are those of the kind project (kindest/node) or others that keep to t
 
 from __future__ import annotations
 
-import io
 import os
 import re
-import tarfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from conformance.targets.capabilities import PREPARATION, PrivilegedRefusedError, is_refusal
 from conformance.targets.choice import TargetUnavailableError
-from conformance.targets.containers import CommandError, Place, command, publish, started
+from conformance.targets.containers import CommandError, Place, command, publish, read_file, started, write_file
 from conformance.targets.daemon import RUN, Host
 from conformance.targets.kubeadm import API_PORT, POD_SUBNET, SERVICE_SUBNET
 
@@ -66,18 +64,17 @@ class Node:
         address: str = network["IPAddress"]
         return address
 
-    def run(self, *words: str, line: Callable[[str], None] = lambda _: None) -> str:
-        """What a command on the node prints; CommandError if it fails."""
-        return command(self.docker, self.container, *words, privileged=self.privileged, line=line)
+    def run(self, *words: str, line: Callable[[str], None] = lambda _: None) -> None:
+        """Run a command on the node to its end; CommandError if it fails."""
+        command(self.docker, self.container, *words, privileged=self.privileged, line=line)
+
+    def read(self, path: str) -> str:
+        """The text of a file; KeyError if it is not there."""
+        return read_file(self.container, path)
 
     def write(self, path: str, text: str) -> None:
         """Write a file, and the directories above it."""
-        data, content = io.BytesIO(), text.encode()
-        with tarfile.open(fileobj=data, mode="w") as archive:
-            entry = tarfile.TarInfo(path.lstrip("/"))
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-        self.container.put_archive("/", data.getvalue())
+        write_file(self.container, path, text)
 
 
 def arguments(host: Host, capabilities: frozenset[str] | None) -> dict[str, Any]:
