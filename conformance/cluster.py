@@ -112,14 +112,17 @@ class Cluster:
         )
 
     def wait_quiet(self, pod: str, seconds: float) -> None:
-        """Watch a pod's events until none has come for some seconds; what was there before does not count."""
+        """Watch a pod's events until no new one has come for some seconds; one that repeats is not new."""
         query = {"fieldSelector": f"involvedObject.name={pod}"}
         path = path_of("events", self.namespace)
-        while True:
-            query["resourceVersion"] = self.kube.get(path, query)["metadata"]["resourceVersion"]
-            deadline = time.monotonic() + seconds
-            if next(self.kube.watch(path, query, seconds), None) is None and time.monotonic() >= deadline - 1:
-                return
+        query["resourceVersion"] = self.kube.get(path, query)["metadata"]["resourceVersion"]
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            for event in self.kube.watch(path, query, left):
+                query["resourceVersion"] = event["object"]["metadata"]["resourceVersion"]
+                if event["type"] == "ADDED":
+                    deadline = time.monotonic() + seconds
+                    break
 
     def events(self, pod: str) -> list[Object]:
         """A pod's events, in the order in which each first happened."""

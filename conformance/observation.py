@@ -35,6 +35,7 @@ _SYMBOLS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"Image size: \d+ bytes", "Image size: <size> bytes"),
         (r'"extract-\d+-\S+ ', '"extract-<n> '),
         (r"mount callback failed on \S+", "mount callback failed on <path>"),
+        (r"/\S*/tmpmounts/containerd-mount\d+", "<path>"),
         (r'"/[^" ]*/image-volumes/[^" ]*"', '"<volume-mount>"'),
         (r'failed to generate container "[0-9a-f]{64}"', 'failed to generate container "<id>"'),
     )
