@@ -94,19 +94,21 @@ def connect() -> Iterator[DockerClient]:
 
     Raises TargetUnavailableError where there is no daemon.
     """
-    import docker
     from docker.errors import DockerException
     from testcontainers.core.docker_client import DockerClient
 
+    unreached = ""
     try:
         client = DockerClient().client
         client.ping()
     except (DockerException, OSError) as error:
+        unreached = innermost(error)
+    if unreached:
+        _collect()
         raise TargetUnavailableError(
-            f"no Docker daemon answers ({innermost(error)}): start one, or name it in DOCKER_HOST; "
+            f"no Docker daemon answers ({unreached}): start one, or name it in DOCKER_HOST; "
             "the emulator (--target=emulator) needs none"
-        ) from None
-    assert isinstance(client, docker.DockerClient)
+        )
     with contextlib.closing(client):
         yield client
 
@@ -116,29 +118,32 @@ def ensure_image(client: DockerClient, name: str, option: str) -> None:
 
     Raises TargetUnavailableError, which names the option that takes another image.
     """
-    from docker.errors import DockerException, ImageNotFound
+    from docker.errors import DockerException, NotFound
 
     try:
         client.images.get(name)
-    except ImageNotFound:
+    except NotFound:
         pass
     else:
         return
     try:
         client.images.pull(name)
     except (DockerException, OSError) as error:
-        if (room := explained(error)) is not None:
-            raise room from None
-        raise TargetUnavailableError(
+        unavailable = explained(error) or TargetUnavailableError(
             f"the image {name} is not here and cannot be pulled ({innermost(error)}): "
             f"name another with {option}; `make node-image` builds both images without any registry"
-        ) from None
+        )
+    else:
+        return
+    # Raised out here it does not hold on to the daemon's answer, and the connection that it came by.
+    raise unavailable
 
 
 @contextlib.contextmanager
 def untidy(client: DockerClient) -> Iterator[None]:
-    """For work in which docker-py leaves connections to the garbage collector: none is open, or held against a test,
-    afterwards. The client can be used again.
+    """For work in which docker-py leaves connections to the garbage collector.
+
+    None is open, or held against a test, afterwards. The client can be used again.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
@@ -147,6 +152,12 @@ def untidy(client: DockerClient) -> Iterator[None]:
         finally:
             client.close()
             gc.collect()
+
+
+def _collect() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 def explained(error: BaseException) -> TargetUnavailableError | None:

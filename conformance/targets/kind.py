@@ -44,12 +44,8 @@ def kind(options: Options) -> Iterator[Description]:
     testcontainers_config.ryuk_disabled = True
     progress, run = Progress(), secrets.token_hex(3)
     with connect() as docker, _ended_as_by_ctrl_c():
-        host = Host.of(docker.info(), is_here=places()[0].bind == "127.0.0.1")
-        host.check()
-        progress.say(f"kind: {host}")
-        for image, option in ((options.registry_image, "--registry-image"), (options.node_image, "--node-image")):
-            with progress.step(f"kind: image {image}"):
-                ensure_image(docker, image, option)
+        with untidy(docker):
+            host = _look(docker, options, progress)
         reaper = Reaper(run, keep=options.keep)
         try:
             with contextlib.ExitStack() as stack:
@@ -63,6 +59,17 @@ def kind(options: Options) -> Iterator[Description]:
             else:
                 with progress.step("kind: removing all of it"):
                     reaper.close()
+
+
+def _look(docker: DockerClient, options: Options, progress: Progress) -> Host:
+    """What a cluster needs, before anything is made of it."""
+    host = Host.of(docker.info(), is_here=places()[0].bind == "127.0.0.1")
+    host.check()
+    progress.say(f"kind: {host}")
+    for image, option in ((options.registry_image, "--registry-image"), (options.node_image, "--node-image")):
+        with progress.step(f"kind: image {image}"):
+            ensure_image(docker, image, option)
+    return host
 
 
 def _start(

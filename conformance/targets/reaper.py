@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from conformance.targets.daemon import RUN, connect
+from conformance.targets.daemon import RUN, connect, untidy
 
 __all__ = ["Reaper", "directory_of", "remove"]
 
@@ -56,7 +56,7 @@ def directory_of(run: str) -> Path:
 
 def remove(run: str) -> None:
     """Remove the run's containers with their volumes, then its networks and named volumes, and its files."""
-    with connect() as docker:
+    with connect() as docker, untidy(docker):
         label: dict[str, str | list[str] | bool] | None = {"label": f"{RUN}={run}"}
         for container in docker.containers.list(all=True, filters=label, ignore_removed=True):
             with _unless_gone():

@@ -128,6 +128,7 @@ def test_a_target_that_cannot_be_had_is_a_failure(option: str, tmp_path: Path) -
     run = subprocess.run(
         [sys.executable, "-m", "pytest", "conformance", option, "-n0", f"--report={tmp_path}"],
         cwd=ROOT,
+        env={**os.environ, "DOCKER_HOST": "unix:///nonexistent/docker.sock"},
         capture_output=True,
         text=True,
         check=False,
