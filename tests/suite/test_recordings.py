@@ -12,7 +12,7 @@ from conformance.recordings import Recording, recordings
 from fixtures import Case, image_cases, pod_cases
 
 CASES = {case.name: case for case in (*image_cases(), *pod_cases())}
-SUBPATH = {"sub-dir", "sub-file", "sub-missing"}
+SUBPATH = {"sub-dir", "sub-file", "sub-missing", "subPathExpr"}
 BY_VERSION = {each.containerd: each for each in recordings() if each.fingerprint.startswith("kubernetes-1.36.3_")}
 
 
