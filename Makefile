@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 GO_FLAGS := -trimpath -ldflags "-s -w"
 export CGO_ENABLED := 0
 
-.PHONY: help setup build conformance test check fmt bench clean fidelity node-image
+.PHONY: help setup build conformance test check fmt bench clean conformance-kind fidelity node-image
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ $(BIN)/%: emulator/node/sandbox/%/go.mod | $(VENV)/ready
 
 conformance: setup ## run the conformance suite on the emulator
 	pytest conformance
+
+conformance-kind: setup ## the suite on a real node in Docker; NODE_IMAGE=… REGISTRY_IMAGE=… name other images
+	pytest conformance --target=kind $(if $(NODE_IMAGE),--node-image=$(NODE_IMAGE)) $(if $(REGISTRY_IMAGE),--registry-image=$(REGISTRY_IMAGE))
 
 fidelity: setup ## how truthful the emulator is: every recording of a real cluster, replayed
 	python -m conformance.truth

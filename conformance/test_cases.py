@@ -24,4 +24,5 @@ def test_case(case: Case, lab: Lab, evidence: list[str]) -> None:
     seen = lab.run_case(case)
     evidence.append(seen.brief())
     owners = "owners" in case.needs or "owners" not in lab.target.lacks
-    assert violations(case, seen, owners=owners) == []
+    found = violations(case, seen, owners=owners)
+    assert not found, "; ".join(found)
