@@ -12,7 +12,7 @@ export CGO_ENABLED := 0
 .PHONY: help setup build conformance test check fmt bench clean conformance-kind fidelity node-image
 
 help: ## what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
 
 $(VENV)/ready: requirements.lock requirements-go.lock pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
