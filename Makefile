@@ -52,6 +52,7 @@ check: setup ## format, lint, types, layers, vet
 	ruff format --check .
 	ruff check .
 	mypy
+	cd fixtures/node-image && mypy --config-file= --strict --python-version 3.11 *.py
 	lint-imports
 	for d in engine fixtures/probe emulator/node/sandbox/pause emulator/node/sandbox/run; do (cd $$d && go vet ./...) || exit 1; done
 
