@@ -43,7 +43,8 @@ def test_no_change_to_a_recording_goes_unnoticed(recording: Recording) -> None:
             changes.append(
                 dataclasses.replace(seen, probe={**seen.probe, key: {} if key in {"files", "writes"} else "changed"})
             )
-        for path in seen.probe.get("files", {}):
+        # The file that makes an image one of its own is not compared: older recordings left it out.
+        for path in set(seen.probe.get("files", {})) - {"~nonce"}:
             files = {**seen.probe["files"], path: "?rwxrwxrwx 1:1 00000000"}
             changes.append(dataclasses.replace(seen, probe={**seen.probe, "files": files}))
         assert [changed for changed in changes if not differences(case, seen, changed, {})] == []
