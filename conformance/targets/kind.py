@@ -11,6 +11,7 @@ import secrets
 import signal
 import threading
 from collections.abc import Iterator
+from types import FrameType
 from typing import TYPE_CHECKING
 
 from conformance.targets.bootstrap import join_up, start_nodes, wait_until_ready
@@ -43,7 +44,7 @@ def kind(options: Options) -> Iterator[Description]:
     # What removes our containers is ours: see reaper.py.
     testcontainers_config.ryuk_disabled = True
     progress, run = Progress(), secrets.token_hex(3)
-    with connect() as docker, _ended_as_by_ctrl_c():
+    with connect() as docker, _ended_as_by_ctrl_c(progress):
         with untidy(docker):
             host = _look(docker, options, progress)
         reaper = Reaper(run, keep=options.keep)
@@ -114,14 +115,17 @@ def _say_how_to_reach(found: Registries, kubeconfig: str, progress: Progress) ->
 
 
 @contextlib.contextmanager
-def _ended_as_by_ctrl_c() -> Iterator[None]:
+def _ended_as_by_ctrl_c(progress: Progress) -> Iterator[None]:
     """Whoever ends this process politely has it clean up, as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
-    for number in before:
-        signal.signal(number, signal.default_int_handler)
+
+    def end(number: int, _: FrameType | None) -> None:
+        progress.say(f"kind: ended by {signal.Signals(number).name}")
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
