@@ -81,6 +81,8 @@ def _things(case: Case, seen: Observation, lacks: Mapping[str, str]) -> dict[str
 
 def _probe(case: Case, probe: Mapping[str, Any], lacks: Mapping[str, str]) -> dict[str, Any]:
     """What the probe saw, one key a thing, without what this run or this target cannot share with the recording."""
+    if not set(case.needs).isdisjoint(lacks):
+        return {}
     seen: dict[str, Any] = {key: value for key, value in probe.items() if key not in {"files", "writes"}}
     seen = {key: value for key, value in seen.items() if _SELF.get(key) not in lacks}
     seen |= {f"write {attempt}": error for attempt, error in probe.get("writes", {}).items()}

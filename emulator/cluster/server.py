@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import base64
 import secrets
 from typing import TYPE_CHECKING
@@ -80,7 +81,9 @@ class ApiServer:
         for transport in transports:
             # A client that keeps its connection need not take part in its end.
             if isinstance(transport, asyncio.WriteTransport):
-                transport.abort()
+                # Early 3.11 has a TLS transport that was closed already forget what it would abort.
+                with contextlib.suppress(AttributeError):
+                    transport.abort()
         await asyncio.sleep(0)
 
 

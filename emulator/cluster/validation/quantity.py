@@ -17,6 +17,8 @@ _DECIMAL = {-9: "n", -6: "u", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T", 1
 _EXPONENTS = {suffix: exponent for exponent, suffix in _DECIMAL.items()}
 _NANO = Fraction(1, 10**9)
 _LARGEST = Fraction(2**63 - 1)
+# Python writes integers of up to 4,300 digits.
+_LONGEST = 4000
 
 
 class QuantityError(ValueError):
@@ -40,6 +42,8 @@ def _split(text: str) -> tuple[Fraction, str]:
     elif suffix.endswith("i"):
         value = number * 1024 ** _BINARY.index(suffix)
     else:
+        if abs(int(suffix[1:])) > _LONGEST:
+            raise QuantityError(f"the emulator does not model exponents beyond {_LONGEST}")
         value = number * Fraction(10) ** int(suffix[1:])
     # Nothing is finer than a nano; the API server rounds away from zero.
     nanos = value / _NANO
