@@ -21,6 +21,7 @@ __all__ = [
     "content_image",
     "deploy",
     "engine_image",
+    "is_ready",
     "prepare",
     "served",
     "tree_of",
@@ -73,6 +74,11 @@ def deploy(lab: Lab, reference: str = "") -> Object:
             volume["image"] = {"reference": reference, "pullPolicy": "IfNotPresent"}
         lab.cluster.create(document["kind"].lower() + "s", document)
     return updated(lab)
+
+
+def is_ready(pod: Object) -> bool:
+    """Whether a pod says that it is ready."""
+    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
 
 
 def updated(lab: Lab) -> Object:

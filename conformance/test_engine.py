@@ -5,7 +5,16 @@ from __future__ import annotations
 import json
 
 from conformance.claims import claim
-from conformance.engine import DEPLOYMENT, PROJECT_CONTENT, content_image, deploy, engine_image, served, tree_of
+from conformance.engine import (
+    DEPLOYMENT,
+    PROJECT_CONTENT,
+    content_image,
+    deploy,
+    engine_image,
+    is_ready,
+    served,
+    tree_of,
+)
 from conformance.kube import Object
 from conformance.lab import Lab
 
@@ -50,7 +59,7 @@ def test_unreadable(lab: Lab) -> None:
     """/tree answers 500, beginning "failed to read content path: ", when the content cannot be read."""
     pod = _engine_pod(lab, "blind", {"name": "CONTENT_PATH", "value": "/nowhere"})
     lab.cluster.create("pods", pod)
-    lab.cluster.wait("pods", "blind", _is_ready, "to be ready")
+    lab.cluster.wait("pods", "blind", is_ready, "to be ready")
     code, body = lab.cluster.fetch("blind", 8080, "/tree")
     assert code == 500, body
     assert body.decode().startswith("failed to read content path: "), body
@@ -61,7 +70,7 @@ def test_sigterm(lab: Lab, evidence: list[str]) -> None:
     """The engine ends with exit code 0 when its pod is deleted, without being killed."""
     pod = _engine_pod(lab, "polite", {"name": "DRAIN_SECONDS", "value": "0"})
     lab.cluster.create("pods", pod)
-    ready = lab.cluster.wait("pods", "polite", _is_ready, "to be ready")
+    ready = lab.cluster.wait("pods", "polite", is_ready, "to be ready")
     ended: list[int] = []
 
     def has_ended(found: Object) -> bool:
@@ -94,7 +103,3 @@ def _engine_pod(lab: Lab, name: str, variable: Object) -> Object:
             "volumes": [{"name": "project-content", "image": {"reference": content_image(lab, PROJECT_CONTENT)}}],
         },
     }
-
-
-def _is_ready(pod: Object) -> bool:
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))

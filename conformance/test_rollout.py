@@ -12,15 +12,7 @@ from pathlib import Path
 import pytest
 
 from conformance.claims import claim
-from conformance.engine import (
-    DEPLOYMENT,
-    PROJECT_CONTENT,
-    content_image,
-    deploy,
-    served,
-    tree_of,
-    updated,
-)
+from conformance.engine import DEPLOYMENT, PROJECT_CONTENT, content_image, deploy, is_ready, served, tree_of, updated
 from conformance.kube import Object
 from conformance.lab import Lab
 
@@ -78,7 +70,7 @@ def test_bad_digest(lab: Lab) -> None:
     lab.cluster.wait(
         "deployments", DEPLOYMENT, lambda found: found["status"].get("unavailableReplicas", 0) == 1, "to try"
     )
-    stuck = next(pod for pod in lab.cluster.all("pods", labels="app=demo-engine") if not _is_ready(pod))
+    stuck = next(pod for pod in lab.cluster.all("pods", labels="app=demo-engine") if not is_ready(pod))
     lab.cluster.wait("pods", stuck["metadata"]["name"], _cannot_pull, "to fail to pull")
     assert served(lab) == tree_of(PROJECT_CONTENT)
     assert lab.cluster.get("deployments", DEPLOYMENT)["status"]["availableReplicas"] == 1
@@ -106,10 +98,6 @@ def _asking(lab: Lab) -> Iterator[list[tuple[int, bytes]]]:
     finally:
         stop.set()
         thread.join()
-
-
-def _is_ready(pod: Object) -> bool:
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
 
 
 def _cannot_pull(pod: Object) -> bool:
