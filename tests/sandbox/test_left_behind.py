@@ -7,9 +7,11 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,6 +117,22 @@ def test_only_what_nobody_holds_is_swept(tmp_path: Path) -> None:
         sweep(tmp_path)
         names = {path.name for path in tmp_path.iterdir()}
         assert names == {mine.path.name, "other", "imgvol-state-file", "imgvol-state-link"}
+
+
+def test_a_directory_swept_before_it_is_locked_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    make = tempfile.mkdtemp
+
+    def made_and_swept(**where: Any) -> str:
+        made.append(make(**where))
+        if len(made) < 3:
+            sweep(tmp_path)  # as another emulator does that starts at this moment
+        return made[-1]
+
+    monkeypatch.setattr(tempfile, "mkdtemp", made_and_swept)
+    with StateDir(tmp_path) as state:
+        assert [str(state.path)] == made[2:]
+        assert list(tmp_path.iterdir()) == [state.path]
 
 
 def test_a_tree_is_removed_whatever_its_modes(tmp_path: Path) -> None:

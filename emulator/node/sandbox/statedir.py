@@ -32,14 +32,9 @@ class StateDir:
     def __init__(self, base: Path | None = None) -> None:
         base = base or Path(tempfile.gettempdir())
         sweep(base)
-        while True:
-            self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
-            self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
-            with contextlib.suppress(FileNotFoundError):
-                if self.path.stat().st_ino == os.fstat(self._lock).st_ino:
-                    break
-            os.close(self._lock)  # another emulator swept it before it was locked
+        while (made := _make(base)) is None:
+            continue  # another emulator swept it before it was locked
+        self.path, self._lock = made
         # Containers of any user start from here, so all may pass, but not look around.
         self.path.chmod(0o711)
         (self.path / _CGROUPS).touch()
@@ -56,6 +51,21 @@ class StateDir:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _make(base: Path) -> tuple[Path, int] | None:
+    """A new directory and the descriptor that locks it; None if another emulator took it for one left behind."""
+    path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return None
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_ino == os.fstat(lock).st_ino:
+            return path, lock
+    os.close(lock)
+    return None
 
 
 def enclosing(directory: Path) -> Path | None:
