@@ -26,26 +26,31 @@ _MARKS = {
 
 @dataclass(frozen=True)
 class Judgement:
-    """One claim judged: seconds it took, and the evidence: what was seen, or why it could not be judged."""
+    """One claim judged: seconds it took, and the evidence: what was seen, or why it could not be judged.
+
+    pool: the node pool that it was judged on; empty when the target has no pools.
+    """
 
     claim: Claim
     verdict: Verdict
     seconds: float
     evidence: str
+    pool: str = ""
 
 
 def write_results(path: Path, fingerprint: Fingerprint | None, judged: Iterable[Judgement]) -> None:
-    """Write results.json, whole or not at all: `{"target": {…}, "claims": [{"id", "verdict", …}]}`, sorted by id."""
+    """Write results.json, whole or not at all: `{"target": {…}, "claims": [{"id", "verdict", …}]}`, sorted by id and pool."""
     claims = [
         {
             "id": one.claim.id,
+            "pool": one.pool,
             "verdict": str(one.verdict),
             "seconds": round(one.seconds, 3),
             "source": one.claim.source,
             "says": one.claim.says,
             "evidence": one.evidence,
         }
-        for one in sorted(judged, key=lambda one: one.claim.id)
+        for one in sorted(judged, key=lambda one: (one.claim.id, one.pool))
     ]
     target: Any = dataclasses.asdict(fingerprint) if fingerprint else None
     write_json(path, {"target": target, "claims": claims})

@@ -32,6 +32,10 @@ HOSTNAME = "kubernetes.io/hostname"
 
 _EMULATOR = "imgvol.dev/emulator"
 _LACKS = "imgvol.dev/lacks"
+# How AKS labels the nodes of a pool, the newest name first, and what it says of them.
+_POOL = ("kubernetes.azure.com/agentpool", "agentpool")
+_NODE_IMAGE = "kubernetes.azure.com/node-image-version"
+_OS_SKU = "kubernetes.azure.com/os-sku"
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,10 @@ class Description:
 
 @dataclass(frozen=True)
 class NodeFingerprint:
-    """What tells one node's behaviour from another's, as the node reports it (`status.nodeInfo`)."""
+    """What tells one node's behaviour from another's, as the node reports it (`status.nodeInfo`).
+
+    pool, node_image and os_sku are what AKS labels its nodes with; empty where they are not known.
+    """
 
     name: str
     kubelet: str
@@ -112,6 +119,9 @@ class NodeFingerprint:
     os_image: str
     kernel: str
     architecture: str
+    pool: str = ""
+    node_image: str = ""
+    os_sku: str = ""
 
 
 @dataclass(frozen=True)
@@ -154,7 +164,7 @@ class Target:
         version = Kube(self.kube).get("/version")
         nodes = []
         for node in self._nodes:
-            info = node["status"]["nodeInfo"]
+            info, labels = node["status"]["nodeInfo"], node["metadata"].get("labels", {})
             nodes.append(
                 NodeFingerprint(
                     name=node["metadata"]["name"],
@@ -163,6 +173,9 @@ class Target:
                     os_image=info["osImage"],
                     kernel=info["kernelVersion"],
                     architecture=info["architecture"],
+                    pool=_pool_of(node),
+                    node_image=labels.get(_NODE_IMAGE, ""),
+                    os_sku=labels.get(_OS_SKU, ""),
                 )
             )
         stamps = (node["metadata"].get("annotations", {}).get(_EMULATOR, "") for node in self._nodes)
@@ -209,3 +222,9 @@ class Target:
             and not node["spec"].get("unschedulable")
             and not any(taint["effect"] != "PreferNoSchedule" for taint in node["spec"].get("taints", ()))
         ]
+
+
+def _pool_of(node: Mapping[str, Any]) -> str:
+    """The node pool that a node belongs to; empty where there are none."""
+    labels = node["metadata"].get("labels", {})
+    return next((str(labels[name]) for name in _POOL if name in labels), "")
