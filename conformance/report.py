@@ -39,7 +39,7 @@ class Judgement:
 
 
 def write_results(path: Path, fingerprint: Fingerprint | None, judged: Iterable[Judgement]) -> None:
-    """Write results.json, whole or not at all: `{"target": {…}, "claims": [{"id", "verdict", …}]}`, sorted by id and pool."""
+    """Write results.json, whole or not at all: `{"target": {…}, "claims": [{"id", "pool", "verdict", …}]}`, sorted."""
     claims = [
         {
             "id": one.claim.id,
