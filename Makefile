@@ -6,7 +6,7 @@ BIN := build/bin
 ARCHS := amd64 arm64
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
-GO_FLAGS := -trimpath -ldflags "-s -w"
+GO_FLAGS := -trimpath -buildvcs=false -ldflags "-s -w"
 export CGO_ENABLED := 0
 
 .PHONY: help setup build conformance test check fmt bench clean conformance-kind fidelity node-image
