@@ -1,5 +1,6 @@
 """Directories as OCI images that Kubernetes can mount: the same bytes every time, pushed, and verified."""
 
+from packager.compression import Compression
 from packager.credentials import Credentials
 from packager.errors import PackagerError, UsageError
 from packager.images import Variant
@@ -11,6 +12,7 @@ from packager.verifying import verify
 from packager.violations import Violation
 
 __all__ = [
+    "Compression",
     "Credentials",
     "Inspected",
     "PackagerError",

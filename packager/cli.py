@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
+    from packager.compression import Compression
     from packager.console import Console
     from packager.credentials import Credentials
 
@@ -27,7 +28,10 @@ COMMANDS: Mapping[str, str] = {
 }
 
 _EXAMPLES: Mapping[str, str] = {
-    "pack": "imgvol pack project-content --output build/project-content",
+    "pack": (
+        "imgvol pack project-content --output build/project-content\n"
+        "  imgvol pack project-content --output build/project-content --compression zstd"
+    ),
     "push": "imgvol push project-content 127.0.0.1:5000/project-content:v1.0.0",
     "push-program": (
         "imgvol push-program 127.0.0.1:5000/engine:latest --port 8080 \\\n"
@@ -101,6 +105,11 @@ def _packing(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
         help=f"platforms, separated by commas ({_DEFAULT_PLATFORMS}); a single one gives a plain manifest",
     )
+    parser.add_argument("--compression", choices=("gzip", "zstd", "none"), help="how the layer is compressed (gzip)")
+    parser.add_argument("--level", type=int, metavar="N", help="gzip: 1 to 9 (9); zstd: 1 to 19 (3)")
+    parser.add_argument(
+        "--fast", action="store_true", help="gzip by zlib-ng: much faster, but other hosts may get another digest"
+    )
     parser.add_argument(
         "--jobs", type=int, metavar="N", help="threads that compress (all cores); the bytes are the same"
     )
@@ -139,12 +148,14 @@ def _run(name: str, work: Work, arguments: argparse.Namespace) -> int:
 
 
 def _pack(arguments: argparse.Namespace, console: Console) -> int:
+    from packager.compression import GZIP
     from packager.packing import pack
 
     packed = pack(
         arguments.directory,
         arguments.output,
         platforms=_platforms(arguments),
+        compression=_compression(arguments) or GZIP,
         jobs=arguments.jobs,
         progress=console.progress,
     )
@@ -160,6 +171,7 @@ def _push(arguments: argparse.Namespace, console: Console) -> int:
         arguments.reference,
         platforms=arguments.platform,
         auth=_credentials(arguments),
+        compression=_compression(arguments),
         jobs=arguments.jobs,
         progress=console.progress,
     )
@@ -201,6 +213,15 @@ def _inspect(arguments: argparse.Namespace, console: Console) -> int:
 
 def _platforms(arguments: argparse.Namespace) -> list[str]:
     return arguments.platform or [_DEFAULT_PLATFORMS]
+
+
+def _compression(arguments: argparse.Namespace) -> Compression | None:
+    """What the options ask for; None if there are no such options."""
+    from packager.compression import Compression
+
+    if arguments.compression is None and arguments.level is None and not arguments.fast:
+        return None
+    return Compression(arguments.compression or "gzip", arguments.level, arguments.fast)
 
 
 def _pairs(texts: list[str], option: str, example: str) -> dict[str, str]:

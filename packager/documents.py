@@ -14,7 +14,9 @@ from packager.platforms import Platform
 __all__ = [
     "CONFIG",
     "INDEX",
-    "LAYER",
+    "LAYER_GZIP",
+    "LAYER_PLAIN",
+    "LAYER_ZSTD",
     "MANIFEST",
     "Descriptor",
     "Document",
@@ -25,7 +27,9 @@ __all__ = [
 ]
 
 CONFIG = "application/vnd.oci.image.config.v1+json"
-LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
+LAYER_GZIP = "application/vnd.oci.image.layer.v1.tar+gzip"
+LAYER_ZSTD = "application/vnd.oci.image.layer.v1.tar+zstd"
+LAYER_PLAIN = "application/vnd.oci.image.layer.v1.tar"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 

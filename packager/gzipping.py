@@ -1,4 +1,4 @@
-"""gzip -9 on all cores, the same bytes for any number of them.
+"""gzip on all cores, the same bytes for any number of them.
 
 The stream is cut into blocks of 1 MiB. Each is deflated by itself, with the 32 KiB before it as its
 dictionary and a sync flush at its end, so that put together they are one deflate stream in one gzip member:
@@ -9,48 +9,53 @@ them.
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Self
 
-from packager.errors import UsageError
+__all__ = ["HEADER_SIZE", "MAGIC", "ParallelGzip", "gzip_codec", "header", "is_plain_header"]
 
-__all__ = ["HEADER", "ParallelGzip", "codec", "default_jobs"]
-
-# RFC 1952: magic, deflate, no flags, no time, "slowest algorithm", "unknown operating system".
-HEADER = bytes.fromhex("1f8b08000000000002ff")
-LEVEL = 9
+MAGIC = bytes.fromhex("1f8b08")  # RFC 1952: magic, deflate
+HEADER_SIZE = 10
+_FASTEST, _SLOWEST = 1, 9
+_EXTRA_FLAGS = {_FASTEST: b"\4", _SLOWEST: b"\2"}
 _BLOCK = 1 << 20
 _WINDOW = 1 << 15
 _AHEAD = 2  # blocks in hand beyond one for each worker, so that none waits
 
 
-def default_jobs() -> int:
-    """The processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def header(level: int) -> bytes:
+    """A gzip header with no flags, no name, no time, and "unknown operating system"."""
+    return MAGIC + bytes(5) + _EXTRA_FLAGS.get(level, b"\0") + b"\xff"
 
 
-def codec() -> str:
+def is_plain_header(found: bytes) -> bool:
+    """Whether a gzip header is one that `header` writes."""
+    return found in {header(level) for level in range(_FASTEST, _SLOWEST + 1)}
+
+
+def gzip_codec(level: int, *, fast: bool) -> str:
     """What decides the compressed bytes: library, version, level. zlib-ng's bytes differ from zlib's."""
-    version = getattr(zlib, "ZLIBNG_VERSION", "")
-    return f"zlib-ng {version} level {LEVEL}" if version else f"zlib {zlib.ZLIB_RUNTIME_VERSION} level {LEVEL}"
+    library = _library(fast)
+    ng: str = getattr(library, "ZLIBNG_VERSION", "")
+    name = f"zlib-ng {ng}" if ng else f"zlib {zlib.ZLIB_RUNTIME_VERSION}"
+    return f"{name} level {level}"
 
 
 class ParallelGzip:
     """A writer that hands on its input as one gzip member, compressed by `jobs` threads.
 
-    zlib lets go of the interpreter lock while it works. At most `jobs` + 2 blocks are in memory.
+    zlib lets go of the interpreter lock while it works. At most `jobs` + 2 blocks are in memory. `fast` takes zlib-ng
+    in place of zlib.
     """
 
-    def __init__(self, write: Callable[[bytes], object], *, jobs: int | None = None) -> None:
-        jobs = default_jobs() if jobs is None else jobs
-        if jobs < 1:
-            raise UsageError(f"the number of jobs must be at least 1, not {jobs}")
+    def __init__(self, write: Callable[[bytes], object], *, level: int, jobs: int, fast: bool = False) -> None:
         self._write = write
+        self._level = level
+        self._library = _library(fast)
         self._buffer = bytearray()
         self._before = b""
         self._crc = 0
@@ -58,7 +63,7 @@ class ParallelGzip:
         self._pending: deque[Future[bytes]] = deque()
         self._jobs = jobs
         self._workers = ThreadPoolExecutor(jobs, "gzip") if jobs > 1 else None
-        write(HEADER)
+        write(header(level))
 
     def __enter__(self) -> Self:
         return self
@@ -87,21 +92,30 @@ class ParallelGzip:
         self._write(self._crc.to_bytes(4, "little") + (self._size & 0xFFFFFFFF).to_bytes(4, "little"))
 
     def _submit(self, block: bytes, *, last: bool) -> None:
-        self._crc = zlib.crc32(block, self._crc)
+        self._crc = self._library.crc32(block, self._crc)
         self._size += len(block)
         before, self._before = self._before, block[-_WINDOW:]
         if self._workers is None:
-            self._write(_deflate(block, before, last))
+            self._write(self._deflate(block, before, last))
             return
-        self._pending.append(self._workers.submit(_deflate, block, before, last))
+        self._pending.append(self._workers.submit(self._deflate, block, before, last))
         while len(self._pending) > self._jobs + _AHEAD:
             self._write(self._pending.popleft().result())
 
+    def _deflate(self, block: bytes, before: bytes, last: bool) -> bytes:
+        deflate = self._library
+        raw, memory = -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL
+        if before:
+            compressor = deflate.compressobj(self._level, zlib.DEFLATED, raw, memory, zdict=before)
+        else:
+            compressor = deflate.compressobj(self._level, zlib.DEFLATED, raw, memory)
+        piece: bytes = compressor.compress(block) + compressor.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
+        return piece
 
-def _deflate(block: bytes, before: bytes, last: bool) -> bytes:
-    raw = -zlib.MAX_WBITS
-    if before:
-        compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, raw, zlib.DEF_MEM_LEVEL, zdict=before)
-    else:
-        compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, raw, zlib.DEF_MEM_LEVEL)
-    return compressor.compress(block) + compressor.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
+
+def _library(fast: bool) -> ModuleType:
+    if not fast:
+        return zlib
+    from zlib_ng import zlib_ng
+
+    return zlib_ng

@@ -19,9 +19,9 @@ from types import TracebackType
 from typing import Self
 
 from packager import tarwriter
-from packager.documents import LAYER, Descriptor
+from packager.compression import GZIP, Compression
+from packager.documents import Descriptor
 from packager.errors import PackagerError, UsageError, from_os_error
-from packager.gzipping import ParallelGzip
 from packager.tree import Entry, Tree, changed, show
 
 __all__ = ["Layer", "LayerWriter", "Progress", "source_date_epoch", "tree_layer"]
@@ -30,6 +30,7 @@ Progress = Callable[[str, int, int], None]
 """Called with a stage ("pack", "push"), the bytes done and the bytes in all."""
 
 _CHUNK = 1 << 20
+_BATCH = 1 << 18  # what is hashed and compressed at once: a call for each small file would cost more than the work
 # What file systems and old kernels that have no nameless files answer.
 _NO_TMPFILE = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL}
 _OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -53,20 +54,22 @@ class Layer:
 
 
 class LayerWriter:
-    """Writes entries, given in the order of their paths, as one gzip -9 tar; a context manager.
+    """Writes entries, given in the order of their paths, as one compressed tar; a context manager.
 
     `mtime` is every entry's time, in seconds since 1970; owners are always 0:0.
     """
 
-    def __init__(self, place: Path, mtime: int, *, jobs: int | None = None) -> None:
+    def __init__(self, place: Path, mtime: int, *, compression: Compression = GZIP, jobs: int | None = None) -> None:
         self._place = place
+        self._compression = compression
+        self._batch = bytearray()
         self._mtime = mtime
         self._plain_hash = hashlib.sha256()
         self._hash = hashlib.sha256()
         self._plain_size = self._size = self._entries = 0
         self._file = _nameless_file(place)
         try:
-            self._gzip = ParallelGzip(self._store, jobs=jobs)
+            self._compressor = compression.compressor(self._store, jobs=jobs)
         except BaseException:
             os.close(self._file)
             raise
@@ -78,7 +81,7 @@ class LayerWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._gzip.__exit__(kind, error, trace)
+        self._compressor.__exit__(kind, error, trace)
         if not self._finished:
             os.close(self._file)
 
@@ -105,10 +108,11 @@ class LayerWriter:
     def finish(self) -> Layer:
         """End the archive; the caller closes the layer."""
         self._plain(bytes(2 * tarwriter.BLOCK))
-        self._plain(bytes(-self._plain_size % tarwriter.RECORD))
-        self._gzip.finish()
+        self._plain(bytes(-(self._plain_size + len(self._batch)) % tarwriter.RECORD))
+        self._hand_on()
+        self._compressor.finish()
         self._finished = True
-        descriptor = Descriptor(LAYER, f"sha256:{self._hash.hexdigest()}", self._size)
+        descriptor = Descriptor(self._compression.media_type, f"sha256:{self._hash.hexdigest()}", self._size)
         diff_id = f"sha256:{self._plain_hash.hexdigest()}"
         return Layer(descriptor, diff_id, self._plain_size, self._entries, self._file, self._place)
 
@@ -117,9 +121,16 @@ class LayerWriter:
         self._plain(header)
 
     def _plain(self, data: bytes) -> None:
+        self._batch += data
+        if len(self._batch) >= _BATCH:
+            self._hand_on()
+
+    def _hand_on(self) -> None:
+        data = bytes(self._batch)
+        self._batch.clear()
         self._plain_hash.update(data)
         self._plain_size += len(data)
-        self._gzip.write(data)
+        self._compressor.write(data)
 
     def _store(self, data: bytes) -> None:
         self._hash.update(data)
@@ -136,6 +147,7 @@ def tree_layer(
     directory: str | os.PathLike[str],
     place: Path,
     *,
+    compression: Compression = GZIP,
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Layer:
@@ -144,7 +156,7 @@ def tree_layer(
     The tree is looked at before and after: if anything in it was changed meanwhile, the layer might hold
     one half of the change and not the other, and PackagerError is raised.
     """
-    with Tree(directory) as tree, LayerWriter(place, source_date_epoch(), jobs=jobs) as writer:
+    with Tree(directory) as tree, LayerWriter(place, source_date_epoch(), compression=compression, jobs=jobs) as writer:
         started = time.time_ns()
         before = tree.survey()
         done = 0
@@ -164,7 +176,7 @@ def tree_layer(
                 raise changed(entry.path, tree.path)
         if tree.fingerprint() != before.fingerprint:
             raise changed(tree.changed_since(started), tree.path)
-        return replace(writer.finish(), warnings=before.warnings)
+        return replace(writer.finish(), warnings=before.warnings + compression.warnings)
 
 
 def source_date_epoch() -> int:

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from packager.compression import GZIP, Compression
 from packager.elf import check_program
 from packager.errors import UsageError, from_os_error
-from packager.gzipping import codec
 from packager.images import Image, Variant, assemble
 from packager.layers import Layer, LayerWriter, Progress, source_date_epoch, tree_layer
 from packager.layouts import check_output, write_layout
@@ -52,6 +52,7 @@ class Built:
 
     image: Image
     layers: tuple[Layer, ...]
+    codec: str
 
     def packed(self, output: str) -> Packed:
         """The report on it."""
@@ -63,7 +64,7 @@ class Built:
             unpacked_size=sum(layer.unpacked_size for layer in self.layers),
             entries=sum(layer.entries for layer in self.layers),
             variants=self.image.variants,
-            codec=codec(),
+            codec=self.codec,
             warnings=tuple(warning for layer in self.layers for warning in layer.warnings),
             output=output,
         )
@@ -74,6 +75,7 @@ def pack(
     output: str | os.PathLike[str],
     *,
     platforms: Sequence[str] = DEFAULT_PLATFORMS,
+    compression: Compression = GZIP,
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Packed:
@@ -83,7 +85,9 @@ def pack(
     `jobs` compress it. Raises PackagerError, and then leaves nothing behind.
     """
     target = check_output(output, directory)
-    with build_image(directory, target.parent, platforms=platforms, jobs=jobs, progress=progress) as built:
+    with build_image(
+        directory, target.parent, platforms=platforms, compression=compression, jobs=jobs, progress=progress
+    ) as built:
         write_layout(built.image, target)
         return built.packed(str(output))
 
@@ -116,14 +120,15 @@ def build_image(
     place: Path,
     *,
     platforms: Sequence[str] = DEFAULT_PLATFORMS,
+    compression: Compression = GZIP,
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Built]:
     """A directory's image in hand, its layer in a nameless file at `place`, until the context ends."""
     wanted = parse_platforms(platforms)
-    layer = tree_layer(directory, place, jobs=jobs, progress=progress)
+    layer = tree_layer(directory, place, compression=compression, jobs=jobs, progress=progress)
     with assemble(dict.fromkeys(wanted, layer), source_date_epoch()) as image:
-        yield Built(image, (layer,))
+        yield Built(image, (layer,), compression.codec)
 
 
 @contextlib.contextmanager
@@ -150,7 +155,7 @@ def build_program_image(
             stack.callback(layers[platform].close)
         with assemble(layers, source_date_epoch(), run) as image:
             stack.pop_all()
-            yield Built(image, tuple(layers.values()))
+            yield Built(image, tuple(layers.values()), GZIP.codec)
 
 
 def _program_layer(program: Path, entrypoint: str, place: Path) -> Layer:

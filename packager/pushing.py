@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from packager.compression import GZIP, Compression
 from packager.credentials import Credentials, find_credentials
 from packager.errors import PackagerError, UsageError, from_os_error
 from packager.images import FileBlob, Image, Variant
@@ -33,7 +34,8 @@ class Pushed:
 
     `reference` is the image pinned by `digest`, which never changes; `tag` is what was asked for, and may
     move. `diff_id` is empty if the platforms' layers differ, as a program's do. `uploaded` counts the
-    blobs' bytes sent; those that the registry had already were not.
+    blobs' bytes sent; those that the registry had already were not. `codec` is what compressed the layer; empty if
+    it came from a layout.
     """
 
     digest: str
@@ -44,6 +46,7 @@ class Pushed:
     layer_size: int
     uploaded: int
     variants: tuple[Variant, ...]
+    codec: str
     warnings: tuple[str, ...]
 
 
@@ -53,24 +56,28 @@ def push(
     *,
     platforms: Sequence[str] | None = None,
     auth: Credentials | None = None,
+    compression: Compression | None = None,
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Pushed:
     """Push a directory, packed on the way, or the image in a layout, to `reference`.
 
-    Blobs go first, then manifests by their digests, and the tag last. `platforms` (both defaults if None)
-    is only for a directory: a layout has its own. Without `auth`, what the user has set up is used. Raises
-    PackagerError.
+    Blobs go first, then manifests by their digests, and the tag last. `platforms` (both defaults if None) and
+    `compression` (gzip -9 if None) are only for a directory: a layout has its own. Without `auth`, what the
+    user has set up is used. Raises PackagerError.
     """
     target = Reference.parse(reference)
     if is_layout(source):
         if platforms is not None:
             raise UsageError(f"{source} is a layout, which has its platforms already; leave out the platforms")
+        if compression is not None:
+            raise UsageError(f"{source} is a layout, whose layers are compressed already; leave out the compression")
         with _layout_image(source) as image:
-            return _push(image, target, auth, progress, ())
+            return _push(image, target, auth, progress, (), "")
     chosen = DEFAULT_PLATFORMS if platforms is None else platforms
-    with build_image(source, _spool(), platforms=chosen, jobs=jobs, progress=progress) as built:
-        return _push(built.image, target, auth, progress, built.packed("").warnings)
+    how = GZIP if compression is None else compression
+    with build_image(source, _spool(), platforms=chosen, compression=how, jobs=jobs, progress=progress) as built:
+        return _push(built.image, target, auth, progress, built.packed("").warnings, built.codec)
 
 
 def push_program(
@@ -89,7 +96,7 @@ def push_program(
     target = Reference.parse(reference)
     place = _spool()
     with build_program_image(programs, place, entrypoint=entrypoint, user=user, env=env, ports=ports) as built:
-        return _push(built.image, target, auth, progress, ())
+        return _push(built.image, target, auth, progress, (), built.codec)
 
 
 def _push(
@@ -98,6 +105,7 @@ def _push(
     auth: Credentials | None,
     progress: Progress | None,
     warnings: tuple[str, ...],
+    codec: str,
 ) -> Pushed:
     from packager.registries import RegistryClient
 
@@ -127,6 +135,7 @@ def _push(
         layer_size=image.layer_size,
         uploaded=uploaded,
         variants=image.variants,
+        codec=codec,
         warnings=warnings,
     )
 

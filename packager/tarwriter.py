@@ -7,6 +7,8 @@ with PAX_FORMAT. Owner and times are not the file's: they would differ from mach
 
 from __future__ import annotations
 
+import zlib
+
 __all__ = ["BLOCK", "DIRECTORY", "FILE", "RECORD", "SYMLINK", "header", "padding"]
 
 BLOCK = 512
@@ -62,7 +64,7 @@ def _block(name: bytes, kind: bytes, mode: int, size: int, mtime: int, target: b
     block[156:157] = kind
     block[157 : 157 + len(target[:_MAX_NAME])] = target[:_MAX_NAME]
     block[257:265] = _MAGIC
-    # Only these fields are not zero.
-    checksum = sum(block[:_MAX_NAME]) + sum(block[100:157]) + sum(target[:_MAX_NAME]) + sum(_MAGIC)
-    block[148:155] = b"%06o\0" % checksum
+    # The checksum is the sum of all bytes, which is one half of Adler-32, less its start at 1; names are ASCII here,
+    # so the sum stays far below the 65,521 where Adler-32 begins anew.
+    block[148:155] = b"%06o\0" % ((zlib.adler32(block) & 0xFFFF) - 1)
     return bytes(block)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from packager.credentials import Credentials
-from packager.documents import CONFIG, INDEX, LAYER, MANIFEST, Document, created
+from packager.documents import CONFIG, INDEX, LAYER_GZIP, LAYER_PLAIN, LAYER_ZSTD, MANIFEST, Document, created
 from packager.layerrules import LayerFacts, check_layer
 from packager.sources import Source, is_digest, open_source
 from packager.violations import Violation
@@ -82,7 +82,7 @@ class _Audit:
             elif name in seen:
                 self._report("platform", here, "one manifest for each platform", f"another one for {name}")
             seen.add(name)
-            if not self._descriptor(entry, MANIFEST, here):
+            if not self._descriptor(entry, (MANIFEST,), here):
                 continue
             child = self._source.document(entry["digest"], str(entry.get("mediaType", "")))
             if child is None:
@@ -101,11 +101,11 @@ class _Audit:
         facts = [
             self._layer(layer, f"layer {number}" if number else "layer")
             for number, layer in enumerate(layers)
-            if self._descriptor(layer, LAYER, f"{where}, layer {number}")
+            if self._descriptor(layer, (LAYER_GZIP, LAYER_ZSTD, LAYER_PLAIN), f"{where}, layer {number}")
         ]
         self._shared.append((where, tuple(str(layer.get("digest")) for layer in layers if isinstance(layer, dict))))
         config = fields.get("config")
-        if self._descriptor(config, CONFIG, f"{where}, config"):
+        if self._descriptor(config, (CONFIG,), f"{where}, config"):
             self._config(config, f"{where}, config", platform, facts)
 
     def _config(self, descriptor: Any, where: str, platform: str | None, layers: list[LayerFacts | None]) -> None:
@@ -147,7 +147,9 @@ class _Audit:
             if chunks is None:
                 self._report("presence", where, digest, "nothing")
                 return None
-            facts = self._layers[digest] = check_layer(self._counted(chunks, size), where, self._report)
+            facts = self._layers[digest] = check_layer(
+                self._counted(chunks, size), descriptor.get("mediaType"), where, self._report
+            )
             if facts.digest != digest:
                 self._report("digest", where, digest, facts.digest)
         if facts.size != size:
@@ -193,13 +195,13 @@ class _Audit:
             if media_type != expected:
                 self._report("media type", where, expected, _brief(media_type))
 
-    def _descriptor(self, descriptor: Any, media_type: str, where: str) -> bool:
+    def _descriptor(self, descriptor: Any, media_types: tuple[str, ...], where: str) -> bool:
         """Whether a descriptor can be followed; what is wrong with it is reported either way."""
         if not isinstance(descriptor, dict):
             self._report("descriptor", where, "an object", _brief(descriptor))
             return False
-        if descriptor.get("mediaType") != media_type:
-            self._report("media type", where, media_type, _brief(descriptor.get("mediaType")))
+        if descriptor.get("mediaType") not in media_types:
+            self._report("media type", where, " or ".join(media_types), _brief(descriptor.get("mediaType")))
         digest, size = descriptor.get("digest"), descriptor.get("size")
         if not is_digest(digest):
             self._report("digest", where, "sha256: and 64 hexadecimal digits", _brief(digest))

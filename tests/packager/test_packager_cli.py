@@ -114,8 +114,8 @@ def test_push_program(registry, imgvol, tmp_path: Path) -> None:
 
 USAGE = {
     "unknown option": (
-        ("pack", ".", "--output", "x", "--fast"),
-        "imgvol pack: unrecognized arguments: --fast; see imgvol pack --help",
+        ("pack", ".", "--output", "x", "--quick"),
+        "imgvol pack: unrecognized arguments: --quick; see imgvol pack --help",
     ),
     "unknown command": (("pakc",), "imgvol: argument COMMAND: invalid choice: 'pakc'"),
     "no command": ((), "imgvol: the following arguments are required: COMMAND"),

@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 
 import packager
 from packager import tarwriter
-from packager.gzipping import HEADER
+from packager.gzipping import header
 
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
+HEADER = header(9)
 LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
 
 Json = dict[str, Any]
@@ -334,7 +335,12 @@ DOCUMENTS: dict[str, tuple[str, Callable[[Json], None], list[tuple[str, str, str
     "layer media type": (
         "manifest",
         _set("layers", 0, "mediaType", to="application/vnd.oci.image.layer.v1.tar+zstd"),
-        [("media type", "layer 0", LAYER, "tar+zstd")] * 2,
+        [("compression", "layer", "zstd, which begins 28b52ffd", "1f8b0800")],
+    ),
+    "unknown layer media type": (
+        "manifest",
+        _set("layers", 0, "mediaType", to="application/vnd.oci.image.layer.v1.tar+lz4"),
+        [("media type", "layer 0", LAYER, "tar+lz4")] * 2,
     ),
     "manifest media type": (
         "manifest",
