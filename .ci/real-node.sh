@@ -1,14 +1,12 @@
 #!/usr/bin/env bash
-# The suite on a real node, with a Docker daemon that answers: builds the images where they are not there yet, judges
-# every claim, and sees that Docker is left with what it had.
+# real-node.sh [NODE-IMAGE REGISTRY-IMAGE]: the suite on a real node, with a Docker daemon that answers. Builds the images,
+# where none are named; judges every claim; and sees that Docker is left with what it had.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source .ci/lib.sh
 export PATH="$PWD/.venv/bin:$PATH"
 # Gigabytes that a first build takes: Go's caches and build/ here, the images at Docker's.
 needed=12
-names=$(make --silent --no-print-directory -C fixtures/node-image names)
-read -r node registry <<<"$names"
 
 had() { # what Docker has, one a line
   docker ps --all --format 'container {{.Names}}' && docker volume ls --format 'volume {{.Name}}' &&
@@ -33,9 +31,15 @@ tools() {
 }
 
 before=$(had)
-room
-step 'tools for the node image' tools
-step 'node image and registry image' retry make node-image
+if [ "$#" -eq 2 ]; then
+  node=$1 registry=$2
+else
+  names=$(make --silent --no-print-directory -C fixtures/node-image names)
+  read -r node registry <<<"$names"
+  room
+  step 'tools for the node image' tools
+  step 'node image and registry image' retry make node-image
+fi
 step 'suite on a real node' make conformance-kind NODE_IMAGE="$node" REGISTRY_IMAGE="$registry"
 after=$(had)
 [ "$before" = "$after" ] || {

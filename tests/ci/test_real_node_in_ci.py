@@ -163,6 +163,14 @@ def test_what_the_suite_leaves_in_docker_fails_the_run(machine):
     assert "volume forgotten" in done.stderr
 
 
+def test_images_that_are_named_are_not_built(machine):
+    machine.has(docker="")
+    done = machine.run("real-node.sh", "kindest/node:v1", "registry:3")
+    assert done.returncode == 0, done.stderr
+    assert "make: conformance-kind NODE_IMAGE=kindest/node:v1 REGISTRY_IMAGE=registry:3\n" in done.stdout
+    assert "make: node-image" not in done.stdout
+
+
 def test_no_room_for_a_first_build_is_said_before_it(machine):
     machine.has(docker="case $1 in info) echo /;; image) exit 1;; esac", df="printf 'Avail\\n3\\n'")
     done = machine.run("real-node.sh")
