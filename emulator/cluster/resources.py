@@ -113,6 +113,14 @@ _ALL = (
         unconditional_update=False,
     ),
     ResourceType("endpointslices", "EndpointSlice", group="discovery.k8s.io", generation=True),
+    ResourceType(
+        "poddisruptionbudgets",
+        "PodDisruptionBudget",
+        group="policy",
+        short_names=("pdb",),
+        subresources=("status",),
+        generation=True,
+    ),
 )
 
 RESOURCES: dict[str, ResourceType] = {resource.plural: resource for resource in _ALL}

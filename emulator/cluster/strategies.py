@@ -35,6 +35,7 @@ _OURS = (
 _INITIAL_STATUS: dict[str, Object] = {
     "deployments": {},
     "namespaces": {"phase": "Active"},
+    "poddisruptionbudgets": {"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0},
     "pods": {"phase": "Pending"},
     "replicasets": {"replicas": 0},
     "services": {"loadBalancer": {}},

@@ -37,9 +37,12 @@ def _defaulted(resource: str, obj: dict[str, Any]) -> dict[str, Any]:
     return obj
 
 
-@pytest.mark.parametrize("answer", _asked("pod") + _asked("deployment"))
+RESOURCE = {"pod": "pods", "deployment": "deployments", "budget": "poddisruptionbudgets"}
+
+
+@pytest.mark.parametrize("answer", _asked("pod") + _asked("deployment") + _asked("budget"))
 def test_validation_and_defaults(answer):
-    resource = f"{answer['ask']}s"
+    resource = RESOURCE[answer["ask"]]
     obj = _defaulted(resource, json.loads(json.dumps(answer["object"])))
     causes = validate(RESOURCES[resource], obj)
     said = str(invalid(RESOURCES[resource], obj["metadata"].get("name", ""), causes)) if causes else ""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from .controller import Controller
 from .deployments import Deployments
+from .disruption import Disruptions
 from .endpoints import Endpoints
 from .garbage import GarbageCollector
 from .namespaces import Namespaces
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Controller",
     "Deployments",
+    "Disruptions",
     "Endpoints",
     "GarbageCollector",
     "Namespaces",
@@ -40,5 +42,6 @@ def all_controllers(api: Api, clock: Clock) -> tuple[Controller, ...]:
         ReplicaSets,
         Scheduler,
         Endpoints,
+        Disruptions,
     )
     return tuple(kind(api, clock) for kind in kinds)

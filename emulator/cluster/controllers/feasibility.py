@@ -17,7 +17,7 @@ from emulator.cluster.validation.quantity import parse
 from .owners import labels_of
 from .podstates import is_terminal
 
-__all__ = ["Refusal", "explain", "refusal", "requests"]
+__all__ = ["Refusal", "explain", "matches_selector", "refusal", "requests"]
 
 Amounts = dict[str, Fraction]
 
@@ -36,6 +36,11 @@ def refusal(pod: Object, node: Object, others: Iterable[Object]) -> Refusal | No
         if problem is not None:
             return Refusal((problem,))
     return _resources(pod, node, others)
+
+
+def matches_selector(pod: Object, node: Object) -> bool:
+    """Whether the pod's nodeSelector selects the node."""
+    return (pod["spec"].get("nodeSelector") or {}).items() <= labels_of(node).items()
 
 
 def explain(refusals: Sequence[Refusal]) -> str:
@@ -104,9 +109,7 @@ def _is_ready(node: Object) -> bool:
 
 
 def _selector(pod: Object, node: Object) -> str | None:
-    if (pod["spec"].get("nodeSelector") or {}).items() <= labels_of(node).items():
-        return None
-    return "node(s) didn't match Pod's node affinity/selector"
+    return None if matches_selector(pod, node) else "node(s) didn't match Pod's node affinity/selector"
 
 
 def _resources(pod: Object, node: Object, others: Iterable[Object]) -> Refusal | None:

@@ -13,6 +13,7 @@ from .conditions import condition, set_condition
 from .controller import Controller, Source
 from .feasibility import explain, refusal
 from .owners import Key
+from .spreading import Spread
 
 if TYPE_CHECKING:
     from emulator.cluster.watch import WatchEvent
@@ -50,14 +51,16 @@ class Scheduler(Controller):
         there = defaultdict(list)
         for other in self.peek("pods") if nodes else ():
             there[other["spec"].get("nodeName", "")].append(other)
-        refusals = {node["metadata"]["name"]: refusal(pod, node, there[node["metadata"]["name"]]) for node in nodes}
-        feasible = [node for node, problem in refusals.items() if problem is None]
+        spread = Spread(pod, nodes, there)
+        refusals = [refusal(pod, node, there[node["metadata"]["name"]]) or spread.refusal(node) for node in nodes]
+        feasible = [node for node, problem in zip(nodes, refusals, strict=True) if problem is None]
         if feasible:
-            self._bind(pod, feasible[self._turn % len(feasible)])
+            preferred = spread.preferred(feasible)
+            self._bind(pod, preferred[self._turn % len(preferred)]["metadata"]["name"])
             self._turn += 1
         else:
             self._unschedulable[key] = None
-            self._refuse(pod, explain([problem for problem in refusals.values() if problem is not None]))
+            self._refuse(pod, explain([problem for problem in refusals if problem is not None]))
         return None
 
     def _of_node(self, event: WatchEvent) -> Iterable[Key]:
@@ -67,9 +70,9 @@ class Scheduler(Controller):
         pod = event.object
         if event.type != "DELETED" and _is_waiting(pod):
             return (identity(pod),)
-        # A pod that ended or went may have made room.
+        # A pod that ended or went may have made room, and one that was bound may have evened out a spread.
         left = event.type == "DELETED" or (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
-        return tuple(self._unschedulable) if left else ()
+        return tuple(self._unschedulable) if left or pod["spec"].get("nodeName") else ()
 
     def _bind(self, pod: Object, node: str) -> None:
         namespace, name = identity(pod)

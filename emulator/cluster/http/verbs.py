@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from emulator.cluster import errors
+from emulator.cluster import errors, evictions
 from emulator.cluster.api import Api
 from emulator.cluster.http import negotiation
 from emulator.cluster.http.paths import Target
@@ -171,6 +171,10 @@ def _act(api: Api, target: Target, query: Mapping[str, str], body: Body) -> tupl
     else:
         sent = negotiation.encode(obj.get("deleteOptions") or {})
         options, rehearsed = negotiation.delete_options(sent, "application/json", query)
+        budgets = api.list("poddisruptionbudgets", target.namespace).items
+        drawn_on = evictions.spend(api.get(target.plural, target.name, target.namespace), budgets)
+        if drawn_on is not None:
+            api.update("poddisruptionbudgets", drawn_on, subresource="status", dry_run=rehearsal or rehearsed)
         api.delete_with(target.plural, target.name, target.namespace, options, dry_run=rehearsal or rehearsed)
     return 201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
 

@@ -259,6 +259,32 @@ def _toleration(toleration: Object, at: At) -> list[FieldError]:
     return wrong
 
 
+@rule("TopologySpreadConstraint", after="maxSkew")
+def _max_skew(constraint: Object, at: At) -> list[FieldError]:
+    skew = constraint.get("maxSkew", 0)
+    return [] if skew > 0 else [invalid_value(f"{at.path}.maxSkew", skew, "must be greater than zero")]
+
+
+@instead("PodSpec", "topologySpreadConstraints")
+def _kinds_of_spread(spec: Object, at: At, field: str) -> None:
+    """Remember what kind each constraint is, for those before it that repeat it."""
+    kinds = [_kind_of_spread(constraint) for constraint in spec.get(field) or ()]
+    at.scope.seen[f"{at.path}.{field}"] = set(enumerate(kinds))
+
+
+@rule("TopologySpreadConstraint", after="whenUnsatisfiable")
+def _repeated(constraint: Object, at: At) -> list[FieldError]:
+    where, _, index = at.path.removesuffix("]").rpartition("[")
+    kind = _kind_of_spread(constraint)
+    if not any(other == kind and later > int(index) for later, other in at.scope.seen[where]):
+        return []
+    return [duplicate(f"{at.path}.{{topologyKey, whenUnsatisfiable}}", kind)]
+
+
+def _kind_of_spread(constraint: Object) -> str:
+    return f"{{{constraint.get('topologyKey', '')}, {constraint.get('whenUnsatisfiable', '')}}}"
+
+
 def _initial(at: At) -> bool:
     return at.path.rpartition("[")[0].endswith(".initContainers")
 

@@ -1,6 +1,7 @@
-"""What a Deployment or a ReplicaSet must be beyond its schema.
+"""What a Deployment, a ReplicaSet or a PodDisruptionBudget must be beyond its schema.
 
-Source: kubernetes/pkg/apis/apps/validation/validation.go (ValidateDeploymentSpec, ValidateReplicaSetSpec).
+Source: kubernetes/pkg/apis/apps/validation/validation.go (ValidateDeploymentSpec, ValidateReplicaSetSpec) and
+pkg/apis/policy/validation/validation.go (ValidatePodDisruptionBudgetSpec).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def _requirement(term: Object, at: At) -> list[FieldError]:
     ]
 
 
-@rule("LabelSelector")
+@rule("LabelSelector", after="matchLabels")
 def _selector(selector: Object, at: At) -> list[FieldError]:
     return wrong_labels(selector.get("matchLabels") or {}, f"{at.path}.matchLabels")
 
@@ -116,10 +117,13 @@ def _rolling_update(rolling: Object, at: At) -> list[FieldError]:
     if _number(rolling.get("maxUnavailable", 0)) == 0 and _number(rolling.get("maxSurge", 0)) == 0:
         detail = "may not be 0 when `maxSurge` is 0"
         wrong.append(invalid_value(f"{at.path}.maxUnavailable", rolling.get("maxUnavailable", 0), detail))
-    limit = rolling.get("maxUnavailable")
-    if isinstance(limit, str) and _number(limit) > 100:
-        wrong.append(invalid_value(f"{at.path}.maxUnavailable", limit, "must not be greater than 100%"))
-    return wrong
+    return wrong + _at_most_all(rolling.get("maxUnavailable"), f"{at.path}.maxUnavailable")
+
+
+def _at_most_all(value: Any, path: str) -> list[FieldError]:
+    if isinstance(value, str) and _number(value) > 100:
+        return [invalid_value(path, value, "must not be greater than 100%")]
+    return []
 
 
 def _number(value: Any) -> int:
@@ -139,6 +143,20 @@ def _amount(value: Any, path: str) -> list[FieldError]:
         )
         return [invalid_value(path, value, detail)]
     return [] if value >= 0 else [invalid_value(path, value, "must be greater than or equal to 0")]
+
+
+@rule("PodDisruptionBudgetSpec", after="maxUnavailable")
+def _disruption_budget(spec: Object, at: At) -> list[FieldError]:
+    wrong: list[FieldError] = []
+    if "minAvailable" in spec and "maxUnavailable" in spec:
+        # The API server's internal form.
+        parts = ("minAvailable", "selector", "maxUnavailable", "unhealthyPodEvictionPolicy")
+        shown = {name[0].upper() + name[1:]: spec.get(name) for name in parts}
+        wrong.append(invalid_value(at.path, shown, "minAvailable and maxUnavailable cannot be both set"))
+    for name in ("minAvailable", "maxUnavailable"):
+        if name in spec:
+            wrong += _amount(spec[name], f"{at.path}.{name}") + _at_most_all(spec[name], f"{at.path}.{name}")
+    return wrong
 
 
 @rule("DeploymentStatus")

@@ -13,6 +13,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	v1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -26,6 +27,9 @@ import (
 	"k8s.io/kubernetes/pkg/apis/core"
 	internalcorev1 "k8s.io/kubernetes/pkg/apis/core/v1"
 	"k8s.io/kubernetes/pkg/apis/core/validation"
+	"k8s.io/kubernetes/pkg/apis/policy"
+	internalpolicyv1 "k8s.io/kubernetes/pkg/apis/policy/v1"
+	policyvalidation "k8s.io/kubernetes/pkg/apis/policy/validation"
 )
 
 // question is what to do and with what.
@@ -97,6 +101,20 @@ func validateDeployment(q question) (string, any, error) {
 	return "", written.Spec, err
 }
 
+func validateBudget(q question) (string, any, error) {
+	var external policyv1.PodDisruptionBudget
+	if err := json.Unmarshal(q.Object, &external); err != nil {
+		return "", nil, err
+	}
+	var internal policy.PodDisruptionBudget
+	if err := internalpolicyv1.Convert_v1_PodDisruptionBudget_To_policy_PodDisruptionBudget(&external, &internal, nil); err != nil {
+		return "", nil, err
+	}
+	options := policyvalidation.PodDisruptionBudgetValidationOptions{}
+	errs := policyvalidation.ValidatePodDisruptionBudget(&internal, options)
+	return invalid("policy", "PodDisruptionBudget", internal.Name, errs), external.Spec, nil
+}
+
 func diffPods(q question) (string, any, error) {
 	_, before, err := readPod(q.Object)
 	if err != nil {
@@ -135,7 +153,7 @@ func match(q question) (string, any, error) {
 
 func main() {
 	asked := map[string]func(question) (string, any, error){
-		"pod": validatePod, "deployment": validateDeployment, "diff": diffPods, "patch": patchPod, "match": match,
+		"pod": validatePod, "deployment": validateDeployment, "budget": validateBudget, "diff": diffPods, "patch": patchPod, "match": match,
 	}
 	questions, answers := json.NewDecoder(bufio.NewReader(os.Stdin)), json.NewEncoder(os.Stdout)
 	answers.SetEscapeHTML(false)

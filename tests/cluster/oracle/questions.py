@@ -266,6 +266,39 @@ class Maker:
                 spec["$setElementOrder/containers"] = [{"name": name} for name in kept + more]
         return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec}
 
+    def like(self) -> Object:
+        operator = self.one("In", "NotIn", "Exists", "DoesNotExist", "in", "")
+        selector: Object = {"matchLabels": {self.one("app", "-a"): self.one("web", "-w")}}
+        terms = [{"key": self.one("a", "b/c/d"), "operator": operator, "values": self.one(["x"], [], ["-"])}]
+        return self.some(selector, 0.3, matchExpressions=lambda: terms)
+
+    def spread(self) -> Object:
+        one = self.one
+        constraints = [
+            self.some(
+                {
+                    "maxSkew": one(1, 0, -1, 5),
+                    "topologyKey": one("kubernetes.io/hostname", "topology.kubernetes.io/zone", "", "a b"),
+                    "whenUnsatisfiable": one("DoNotSchedule", "ScheduleAnyway", "", "Never"),
+                },
+                0.8,
+                labelSelector=self.like,
+            )
+            for _ in range(self.random.randint(1, 3))
+        ]
+        container = {"name": "c", "image": "i"}
+        spec = {"containers": [container], "topologySpreadConstraints": constraints}
+        return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"}, "spec": spec}
+
+    def budget(self) -> Object:
+        spec: Object = self.some({}, 0.8, selector=self.like)
+        self.some(spec, 0.5, minAvailable=lambda: self.one(1, 0, -1, "50%", "101%", "x", ""))
+        self.some(spec, 0.5, maxUnavailable=lambda: self.one(1, "25%", 0, -1, "101%", "%"))
+        policies = ("IfHealthyBudget", "AlwaysAllow", "Never", "")
+        self.some(spec, 0.3, unhealthyPodEvictionPolicy=lambda: self.one(*policies))
+        meta = {"name": "b", "namespace": "default"}
+        return {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": meta, "spec": spec}
+
     def selector(self) -> str:
         parts = [
             "a",
@@ -307,6 +340,9 @@ def questions() -> list[Object]:
         asked.append({"ask": "patch", "object": maker.patched(patch=False), "patch": maker.patched(patch=True)})
     sets = [{}, {"a": "1"}, {"a": "2", "b": "x"}, {"b": "5"}, {"c": ""}, {"a": "10"}]
     asked += [{"ask": "match", "object": sets, "selector": maker.selector()} for _ in range(150)]
+    maker = Maker(5, 0.7)
+    asked += [{"ask": "pod", "object": maker.spread()} for _ in range(30)]
+    asked += [{"ask": "budget", "object": maker.budget()} for _ in range(30)]
     return asked
 
 
