@@ -59,6 +59,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="first write what every case does on this real target into fixtures/observations",
     )
     group.addoption("--report", default="", metavar="DIR", help="where the reports go (default: build/report)")
+    group.addoption(
+        "--baseline",
+        default="",
+        metavar="FILE",
+        help="results.json of an earlier run: the reports begin with what changed since",
+    )
     kind = parser.getgroup("kind", "a cluster in Docker (--target=kind)")
     kind.addoption("--node-image", default=NODE_IMAGE, metavar="IMAGE", help="the nodes (default: %(default)s)")
     kind.addoption(

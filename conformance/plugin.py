@@ -21,7 +21,7 @@ from conformance.cluster import Cluster
 from conformance.kube import RefusedError
 from conformance.lab import Lab
 from conformance.record import NotRealError, record
-from conformance.report import Judgement, summary, write_results
+from conformance.report import Judgement, Reporter, UnreadableError
 from conformance.targets import Description, Options, Target, TargetUnavailableError, start
 
 __all__: list[str] = []
@@ -30,6 +30,7 @@ _HERE = Path(__file__).parent
 _TARGET = pytest.StashKey[Target]()
 _STACK = pytest.StashKey[contextlib.ExitStack]()
 _JUDGED = pytest.StashKey[dict[str, Judgement]]()
+_REPORTER = pytest.StashKey[Reporter]()
 _EVIDENCE = pytest.StashKey[list[str]]()
 _XDIST = "imgvol_target"
 _REAL_SECONDS = 900.0
@@ -45,8 +46,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.timeout = _REAL_SECONDS
     config.addinivalue_line("markers", "claim(claim): the test judges a claim about the target")
     config.stash[_JUDGED] = {}
-    if _leads(config) and not config.option.xmlpath:
-        config.option.xmlpath = str(_reports(config) / "junit.xml")
+    if _leads(config):
+        if not config.option.xmlpath:
+            config.option.xmlpath = str(_reports(config) / "junit.xml")
+        config.stash[_REPORTER] = _reporter(config)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -73,9 +76,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if not _leads(config):
         return
     stack = config.stash[_STACK] = contextlib.ExitStack()
-    options = Options(**{field.name: getattr(config.option, field.name) for field in dataclasses.fields(Options)})
     try:
-        target = Target(stack.enter_context(start(options)))
+        target = Target(stack.enter_context(start(_options(config))))
     except TargetUnavailableError as unavailable:
         pytest.exit(f"no target: {unavailable}", returncode=1)
     config.stash[_TARGET] = target
@@ -163,9 +165,12 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if not _leads(config) or _TARGET not in config.stash:
         return
     judged = _collect(config)
-    write_results(_reports(config) / "results.json", config.stash[_TARGET].fingerprint, judged)
+    target = config.stash[_TARGET]
+    secrets = [endpoint.password for endpoint in (target.registry, target.private) if endpoint]
+    reporter = config.stash[_REPORTER]
+    regressed = reporter.finish(target.fingerprint, judged, secrets=secrets, junit=Path(config.option.xmlpath))
     nothing_said = not any(one.verdict in {Verdict.PASS, Verdict.FAIL, Verdict.ERROR} for one in judged)
-    if nothing_said and session.exitstatus == pytest.ExitCode.OK:
+    if (nothing_said or regressed) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -178,8 +183,8 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(
             f"  {node.name}: kubelet {node.kubelet}, {node.runtime}, {node.os_image}, {node.kernel} {node.architecture}"
         )
-    for line, colour in summary(_collect(config)):
-        terminalreporter.write_line(line, **{colour: True})
+    for line, colour in config.stash[_REPORTER].lines:
+        terminalreporter.write_line(line, **({colour: True} if colour else {}))
     terminalreporter.write_line(f"  reports: {_reports(config)}")
 
 
@@ -256,6 +261,26 @@ def _shared(target: Target) -> str:
 
 def _reports(config: pytest.Config) -> Path:
     return Path(config.option.report) if config.option.report else config.rootpath / "build" / "report"
+
+
+def _options(config: pytest.Config) -> Options:
+    return Options(**{field.name: getattr(config.option, field.name) for field in dataclasses.fields(Options)})
+
+
+def _reporter(config: pytest.Config) -> Reporter:
+    chosen = _options(config)
+    options = {
+        field.name: getattr(chosen, field.name)
+        for field in dataclasses.fields(Options)
+        if getattr(chosen, field.name) != field.default
+    }
+    if config.option.claim:
+        options["claim"] = " ".join(config.option.claim)
+    baseline = Path(config.option.baseline) if config.option.baseline else None
+    try:
+        return Reporter(_reports(config), baseline=baseline, options=options)
+    except UnreadableError as error:
+        pytest.exit(f"--baseline: {error}", returncode=2)
 
 
 def _leads(config: pytest.Config) -> bool:

@@ -20,6 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "push-program": ("packager.cli", "push a program as an image that holds nothing else"),
     "verify": ("packager.cli", "report every rule that an image breaks"),
     "inspect": ("packager.cli", "show what an image is, by digests"),
+    "report": ("imgvol.report", "tell what a run of the suite found, and what changed since an earlier one"),
     "up": ("emulator.up", "start a registry and a one-node cluster"),
 }
 """By command: the module whose `add_parsers` adds its parser, and what it does."""

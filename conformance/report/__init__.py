@@ -1,7 +1,7 @@
 """What a run found, told to people and to machines: one set of results, several ways to read it.
 
-`Results` are what `results.json` holds; `compare` says what changed since an earlier run; `lines`, `markdown` and `page`
-tell both. docs/report.md describes the file and the page.
+`Results` are what `results.json` holds; `compare` says what changed since an earlier run; `lines`, `markdown` and
+`page` tell both. docs/report.md describes the file and the page.
 """
 
 from conformance.report.comparison import Change, Comparison, Difference, Kind, compare

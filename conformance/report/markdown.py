@@ -17,10 +17,12 @@ _SIGNS = {
     Verdict.PASS: "✅ pass",
     Verdict.FAIL: "❌ **FAIL**",
     Verdict.ERROR: "💥 **ERROR**",
-    Verdict.UNSUPPORTED: "➖ unsupported",
+    Verdict.UNSUPPORTED: "⚪ unsupported",
     Verdict.SKIPPED: "⏭️ skipped",
 }
 # GitHub drops a step's summary beyond 1 MiB as a whole: evidence is cut, and what does not pass is told up to a number.
+# An empty cell.
+_NONE = "none"
 _EVIDENCE = 2_000
 _TOLD = 150
 
@@ -43,7 +45,7 @@ def _changes(comparison: Comparison) -> Iterable[str]:
     since = f"the run of {_text(comparison.baseline.provenance.started)}"
     yield f"### Changed since {since}\n" if comparison.changes else f"### No verdict changed since {since}\n"
     if comparison.differences:
-        rows = [(one.where or "all", one.what, one.before or "–", one.after or "–") for one in comparison.differences]
+        rows = [(one.where or "all", one.what, one.before, one.after) for one in comparison.differences]
         yield _table(("pool", "what", "was", "is"), [[_code(cell) for cell in row] for row in rows])
     for pool in comparison.pools_gone:
         yield f"- Pool {_code(pool)}: only the earlier run judged it.\n"
@@ -69,7 +71,10 @@ def _nodes(results: Results) -> Iterable[str]:
         return
     yield "### Nodes\n"
     rows = [
-        [_code(cell) for cell in (n.pool, n.name, n.kubelet, n.runtime, n.node_image, n.os_image, n.kernel, n.architecture)]
+        [
+            _code(cell)
+            for cell in (n.pool, n.name, n.kubelet, n.runtime, n.node_image, n.os_image, n.kernel, n.architecture)
+        ]
         for n in results.target.nodes
     ]
     yield _table(("pool", "node", "kubelet", "runtime", "node image", "OS", "kernel", "architecture"), rows)
@@ -89,7 +94,7 @@ def _topics(results: Results) -> Iterable[str]:
 
 def _counts(verdicts: Iterable[Verdict]) -> str:
     seen = list(verdicts)
-    return ", ".join(f"{seen.count(verdict)} {_SIGNS[verdict]}" for verdict in Verdict if verdict in seen) or "–"
+    return ", ".join(f"{seen.count(verdict)} {_SIGNS[verdict]}" for verdict in Verdict if verdict in seen) or _NONE
 
 
 def _not_passed(results: Results) -> Iterable[str]:
@@ -104,7 +109,8 @@ def _group(ones: Sequence[Judgement]) -> str:
     one = ones[0]
     pools = ", ".join(other.pool for other in ones)
     where = f" on <code>{_text(pools)}</code>" if pools else ""
-    head = f"{_html(_SIGNS[one.verdict])} <code>{_text(one.claim.id)}</code>{where}: {_text(first_line(one.evidence)[:200])}"
+    told = _text(first_line(one.evidence)[:200])
+    head = f"{_html(_SIGNS[one.verdict])} <code>{_text(one.claim.id)}</code>{where}: {told}"
     return _details(head, f"{one.claim.says}\n({one.claim.source})\n\n{_cut(one.evidence)}")
 
 
@@ -138,7 +144,7 @@ def _text(text: str) -> str:
 
 
 def _code(text: str) -> str:
-    return f"<code>{_text(text)}</code>" if text else "–"
+    return f"<code>{_text(text)}</code>" if text else _NONE
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -20,7 +20,7 @@ _SIGNS = {
     Verdict.PASS: "✓",
     Verdict.FAIL: "✗",
     Verdict.ERROR: "!",
-    Verdict.UNSUPPORTED: "−",
+    Verdict.UNSUPPORTED: "○",
     Verdict.SKIPPED: "·",
 }
 
@@ -29,7 +29,9 @@ def page(results: Results, comparison: Comparison | None = None) -> str:
     """The page; the results themselves are in it as JSON, in the element with the id `results`."""
     import jinja2
 
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     environment.globals |= {"signs": _SIGNS, "words": {verdict: verdict.split("-")[0] for verdict in Verdict}}
     counts = Counter(one.verdict for one in results.judged)
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
@@ -62,7 +64,7 @@ def _topics(results: Results) -> dict[str, list[dict[str, Any]]]:
 
 
 def _embedded(value: object) -> str:
-    """JSON that may stand in a script element: `<`, `>` and `&` only as escapes, so that nothing in it ends the element."""
+    """JSON that may stand in a script element: with `<`, `>` and `&` as escapes, nothing in it ends the element."""
     text = json.dumps(value, ensure_ascii=True)
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")

@@ -31,7 +31,9 @@ class Reporter:
     Raises UnreadableError when the baseline cannot be read, so that nobody waits for a run to learn it.
     """
 
-    def __init__(self, folder: Path, *, baseline: Path | None = None, options: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, baseline: Path | None = None, options: Mapping[str, object] | None = None
+    ) -> None:
         self.folder = folder
         self.results: Results | None = None
         self.comparison: Comparison | None = None
@@ -41,7 +43,12 @@ class Reporter:
         self._clock = time.monotonic()
 
     def finish(
-        self, target: Fingerprint, judged: Iterable[Judgement], *, secrets: Iterable[str] = (), junit: Path | None = None
+        self,
+        target: Fingerprint,
+        judged: Iterable[Judgement],
+        *,
+        secrets: Iterable[str] = (),
+        junit: Path | None = None,
     ) -> bool:
         """Write results.json, report.html and summary.md, and the step summary on GitHub; clean `junit` of secrets.
 

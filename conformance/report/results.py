@@ -22,6 +22,10 @@ _NODE_REQUIRED = [one.name for one in dataclasses.fields(NodeFingerprint) if one
 _NODE_OPTIONAL = [one.name for one in dataclasses.fields(NodeFingerprint) if one.default is not dataclasses.MISSING]
 
 
+_KINDS: dict[Any, str] = {str: "text", dict: "an object", list: "a list"}
+_A_YEAR = 366 * 86400
+
+
 class UnreadableError(Exception):
     """A file cannot be read as results.json; the message is one sentence that names it."""
 
@@ -166,7 +170,9 @@ def _fingerprint(data: Mapping[str, Any]) -> Fingerprint:
 def _judgement(data: Any, where: str) -> Judgement:
     if not isinstance(data, dict):
         raise _MisshapenError(f"{where} is not an object")
-    text = {name: _get(data, name, str, f"{where}.") for name in ("id", "pool", "says", "source", "verdict", "evidence")}
+    text = {
+        name: _get(data, name, str, f"{where}.") for name in ("id", "pool", "says", "source", "verdict", "evidence")
+    }
     if text["verdict"] not in list(Verdict):
         raise _MisshapenError(f"{where}.verdict is {text['verdict'][:40]!r}, which is none of {', '.join(Verdict)}")
     try:
@@ -177,16 +183,17 @@ def _judgement(data: Any, where: str) -> Judgement:
 
 
 def _seconds(data: Mapping[str, Any], where: str) -> float:
-    value = _get(data, "seconds", (int, float), where)
-    if isinstance(value, bool) or not 0 <= value < float("inf"):
-        raise _MisshapenError(f"{where}seconds is {value!r}, not a length of time")
+    if "seconds" not in data:
+        raise _MisshapenError(f"{where}seconds is missing")
+    value = data["seconds"]
+    if type(value) not in (int, float) or not 0 <= value < _A_YEAR:
+        raise _MisshapenError(f"{where}seconds is not a length of time")
     return float(value)
 
 
-def _get(data: Mapping[str, Any], name: str, kind: type | tuple[type, ...], where: str) -> Any:
+def _get(data: Mapping[str, Any], name: str, kind: type, where: str) -> Any:
     if name not in data:
         raise _MisshapenError(f"{where}{name} is missing")
     if not isinstance(data[name], kind):
-        wanted = {str: "text", dict: "an object", list: "a list"}.get(kind, "a number")  # type: ignore[arg-type]
-        raise _MisshapenError(f"{where}{name} is not {wanted}")
+        raise _MisshapenError(f"{where}{name} is not {_KINDS[kind]}")
     return data[name]

@@ -34,7 +34,7 @@ def lines(results: Results, comparison: Comparison | None = None) -> list[Line]:
         by_topic.setdefault(one.claim.topic, []).append(one)
     pools = results.pools
     rows = [
-        [topic, *(counted(one.verdict for one in ones if one.pool == pool) or "–" for pool in pools)]
+        [topic, *(counted(one.verdict for one in ones if one.pool == pool) or "none" for pool in pools)]
         for topic, ones in by_topic.items()
     ]
     head = [["", *pools]] if any(pools) else []
@@ -53,7 +53,9 @@ def lines(results: Results, comparison: Comparison | None = None) -> list[Line]:
     verdicts = [one.verdict for one in results.judged]
     what = "claims" if len(pools) < 2 else f"verdicts on {len({one.claim.id for one in results.judged})} claims"
     judged = "judged" if len(pools) < 2 else f"in {len(pools)} pools"
-    found.append((f"{len(verdicts)} {what} {judged}: {counted(verdicts) or 'none'}", "red" if results.failed else "green"))
+    found.append(
+        (f"{len(verdicts)} {what} {judged}: {counted(verdicts) or 'none'}", "red" if results.failed else "green")
+    )
     return found
 
 
@@ -76,7 +78,9 @@ def _changes(comparison: Comparison) -> list[Line]:
         told = ", ".join(f"{counts[kind]} {kind}" for kind in Kind if counts[kind])
         found = [(f"changed {since}: {told}", "red" if comparison.regressions else "yellow")]
     if comparison.differences:
-        rows = [[one.where, one.what, f"{one.before or _UNSAID} → {one.after or _UNSAID}"] for one in comparison.differences]
+        rows = [
+            [one.where, one.what, f"{one.before or _UNSAID} → {one.after or _UNSAID}"] for one in comparison.differences
+        ]
         found += [(line, "") for line in _table(rows)]
     found += [(f"  pool {pool}: only the earlier run judged it", "yellow") for pool in comparison.pools_gone]
     found += [(f"  pool {pool}: the earlier run did not judge it", "yellow") for pool in comparison.pools_new]
