@@ -1,21 +1,22 @@
 """The web application behind a listener: journal, errors, authentication, then the specification's paths.
 
-The order is the middleware chain: everything that answers, refusals included, is in the journal, and
-every error has the specification's body. What comes between authentication and the paths (throttling,
-faults) is for the caller.
+The order is the middleware chain: everything that is answered, or left without an answer by a fault, is in the
+journal, and every error has the specification's body. Faults strike before anybody asks who it is, as what stands in
+front of a registry does.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from emulator.clock import Clock
+from emulator.faults import ActiveFaults
 from emulator.registry.auth import Authenticator
 from emulator.registry.errors import OciError, respond
+from emulator.registry.faulting import STRUCK, NoAnswer, faulting
 from emulator.registry.journal import Journal, RequestSeen
 
 __all__ = ["application"]
@@ -29,11 +30,11 @@ def application(
     authenticator: Authenticator,
     journal: Journal,
     clock: Clock,
-    *,
-    middlewares: Sequence[Middleware] = (),
+    faults: ActiveFaults,
 ) -> web.Application:
     """An application that gives paths starting with a key of `handlers` to its handler."""
-    app = web.Application(middlewares=[_journal(journal, clock), _errors, _authentication(authenticator), *middlewares])
+    chain = [_journal(journal, clock), _errors, faulting(faults, clock), _authentication(authenticator)]
+    app = web.Application(middlewares=chain)
     for prefix, handler in handlers.items():
         app.router.add_route("*", prefix + "{rest:.*}", handler)
     return app
@@ -44,7 +45,7 @@ def _journal(journal: Journal, clock: Clock) -> Middleware:
     async def note(request: web.Request, handler: Handler) -> web.StreamResponse:
         response = await handler(request)
         host, port = request.get_extra_info("sockname", ("", 0))[:2]
-        sent = 0 if request.method == "HEAD" else response.content_length or 0
+        answered = not isinstance(response, NoAnswer)
         journal.add(
             RequestSeen(
                 at=clock.now(),
@@ -53,9 +54,10 @@ def _journal(journal: Journal, clock: Clock) -> Middleware:
                 method=request.method,
                 path=request.path,
                 query=request.query_string,
-                status=response.status,
+                status=response.status if answered else 0,
                 received=request.content.total_bytes,
-                sent=sent,
+                sent=(response.content_length or 0) if answered and request.method != "HEAD" else 0,
+                fault=request.get(STRUCK, ""),
             )
         )
         return response

@@ -21,7 +21,7 @@ from emulator.registry.names import Digest
 from emulator.registry.routes import Handler, Target
 from emulator.registry.storage import Storage
 
-__all__ = ["Blobs", "byte_range"]
+__all__ = ["Blobs", "FileRange", "byte_range"]
 
 _RANGE = re.compile(r"bytes=\s*([0-9]*)-([0-9]*)\s*")
 
@@ -48,7 +48,7 @@ def byte_range(header: str | None, size: int) -> range | None:
     return wanted
 
 
-class _FileRange(web.StreamResponse):
+class FileRange(web.StreamResponse):
     """A part of a file, sent by the kernel (`sendfile`)."""
 
     def __init__(self, path: Path, part: range, *, status: int, headers: dict[str, str]) -> None:
@@ -57,7 +57,14 @@ class _FileRange(web.StreamResponse):
         self._path = path
         self._part = part
 
+    def read(self, offset: int, size: int) -> bytes:
+        """At most `size` bytes of the part, from `offset` on."""
+        with self._path.open("rb") as file:
+            file.seek(self._part.start + offset)
+            return file.read(max(0, min(size, len(self._part) - offset)))
+
     async def prepare(self, request: BaseRequest) -> AbstractStreamWriter | None:
+        """Send header and body."""
         if request.method == "HEAD" or not self._part:
             return await super().prepare(request)
         # Opened before the headers go out: a blob deleted meanwhile is still read to its end.
@@ -104,9 +111,9 @@ class Blobs:
         if request.method == "GET" and request.headers.get("If-Range", etag) == etag:
             wanted = byte_range(request.headers.get("Range"), size)
         if wanted is None:
-            return _FileRange(path, range(size), status=200, headers=headers)
+            return FileRange(path, range(size), status=200, headers=headers)
         headers["Content-Range"] = f"bytes {wanted.start}-{wanted.stop - 1}/{size}"
-        return _FileRange(path, wanted, status=206, headers=headers)
+        return FileRange(path, wanted, status=206, headers=headers)
 
     async def delete(self, request: web.Request, target: Target) -> web.StreamResponse:
         """202; the blob stays in other repositories, and manifests that name it stay as they are."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-__all__ = ["OciError", "RegistryError", "respond"]
+__all__ = ["OciError", "RegistryError", "code_of", "message_of", "respond"]
 
 _NO_DETAIL: Any = object()
 
@@ -36,6 +36,29 @@ _CODES: dict[str, tuple[int, str]] = {
     "UNKNOWN": (500, "unknown error"),
     "UNSUPPORTED": (405, "The operation is unsupported."),
 }
+
+
+# Of the codes that share a status, the one that says the least.
+_USUAL = {
+    400: "UNKNOWN",
+    401: "UNAUTHORIZED",
+    403: "DENIED",
+    404: "NAME_UNKNOWN",
+    405: "UNSUPPORTED",
+    413: "SIZE_INVALID",
+    416: "RANGE_INVALID",
+    429: "TOOMANYREQUESTS",
+}
+
+
+def code_of(status: int) -> str:
+    """The error code that usually comes with a status."""
+    return _USUAL.get(status, "UNKNOWN")
+
+
+def message_of(code: str) -> str:
+    """The message that comes with an error code; one that the specification does not know says that it is unknown."""
+    return _CODES.get(code, _CODES["UNKNOWN"])[1]
 
 
 class RegistryError(OSError):

@@ -16,7 +16,8 @@ class RequestSeen:
     """One answered request.
 
     `at` is in emulated seconds; `path` has no query; `received` and `sent` are the bytes of both bodies;
-    `user` is empty for an anonymous one; `listener` is the `127.0.0.1:PORT` it came in by.
+    `user` is empty for an anonymous one; `listener` is the `127.0.0.1:PORT` it came in by. `fault` names the fault that
+    struck it, if one did: `SCENARIO[NUMBER]`; `status` is 0 where a fault closed the connection in place of an answer.
     """
 
     at: float
@@ -28,6 +29,7 @@ class RequestSeen:
     status: int
     received: int
     sent: int
+    fault: str = ""
 
 
 class Journal:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
 from aiohttp import web
 
 from emulator.clock import Clock
+from emulator.faults import ActiveFaults
 from emulator.registry.app import application
 from emulator.registry.auth import Anyone, Authenticator, Basic
 from emulator.registry.blobs import Blobs
-from emulator.registry.errors import OciError, RegistryError
+from emulator.registry.control import control_application
+from emulator.registry.errors import OciError
 from emulator.registry.journal import Journal
+from emulator.registry.listener import Listener
 from emulator.registry.listings import Listings
 from emulator.registry.manifests import Manifests
 from emulator.registry.names import Digest, check_repository
@@ -33,16 +36,20 @@ class Registry:
 
     Outside `/v2/`, and of no standard, every listener also answers `POST
     /_emulator/corrupt?repository=NAME&digest=D` (see `corrupt`) and `GET /_emulator/requests` (the
-    `journal` as JSON).
+    `journal` as JSON). `faults` are the scenarios in force, on all listeners.
 
-    `clock` times the life of abandoned uploads and the journal; RegistryError if `root` cannot be used.
+    `clock` times the life of abandoned uploads, the journal and what faults delay; RegistryError if `root` cannot be
+    used.
     """
 
     def __init__(self, root: Path, *, clock: Clock | None = None) -> None:
         self._clock = clock or Clock()
         self._storage = Storage(root)
-        self._runners: list[web.AppRunner] = []
+        self._listeners: list[Listener] = []
+        self._control: Listener | None = None
+        self._switching = asyncio.Lock()
         self.journal = Journal()
+        self.faults = ActiveFaults()
         listings = Listings(self._storage)
         pushes = Pushes(self._storage, Uploads(self._storage, self._clock))
         self._routes = Routes(
@@ -58,8 +65,8 @@ class Registry:
             }
         )
 
-    async def listen(self, *, port: int = 0, basic_auth: tuple[str, str] | None = None) -> str:
-        """Serve the storage on one more port of the loopback interface; the result is `127.0.0.1:PORT`.
+    async def listen(self, *, host: str = _HOST, port: int = 0, basic_auth: tuple[str, str] | None = None) -> str:
+        """Serve the storage on one more port; the result is `HOST:PORT`.
 
         Port 0 lets the kernel choose. With `basic_auth` (user, password) only that user gets in.
         RegistryError if the port cannot be had.
@@ -70,30 +77,32 @@ class Registry:
             authenticator,
             self.journal,
             self._clock,
+            self.faults,
         )
-        runner = web.AppRunner(
-            app,
-            access_log=None,
-            auto_decompress=False,  # a body is stored as it comes, whatever its Content-Encoding
-            read_bufsize=1 << 18,
-            shutdown_timeout=0.1,  # who still waits for a registry that goes away has lost anyway
-        )
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, _HOST, port).start()
-        except (OSError, OverflowError) as error:
-            await runner.cleanup()
-            reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
-            raise RegistryError(
-                f"the registry cannot listen on {_HOST}:{port}: {reason}; choose another port, or 0 for any free one"
-            ) from error
-        self._runners.append(runner)
-        return f"{_HOST}:{runner.addresses[0][1]}"
+        listener = Listener(app)
+        await listener.start(host, port)
+        self._listeners.append(listener)
+        await self.settle()
+        return listener.address
+
+    async def control(self, *, port: int = 0) -> str:
+        """Serve the endpoint that switches faults (see `control`) on the loopback interface; its `127.0.0.1:PORT`."""
+        self._control = Listener(control_application(self.faults, self.journal, self.settle))
+        await self._control.start(_HOST, port)
+        return self._control.address
+
+    async def settle(self) -> None:
+        """Have the listeners listen, or not, as the faults in force say."""
+        async with self._switching:
+            for listener in self._listeners:
+                await (listener.shut() if self.faults.refuse else listener.open())
 
     async def close(self) -> None:
         """Stop every listener, breaking off what is under way; the storage stays."""
-        while self._runners:
-            await self._runners.pop().cleanup()
+        if self._control is not None:
+            await self._control.close()
+        while self._listeners:
+            await self._listeners.pop().close()
 
     def corrupt(self, repository: str, digest: str) -> int:
         """Flip one bit in the middle of a stored blob or manifest, and return the offset of its byte.

@@ -25,6 +25,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from emulator.registry.disk import write
 from emulator.registry.errors import RegistryError
 from emulator.registry.names import Digest
 
@@ -71,7 +72,7 @@ class Storage:
         path = self.incoming()
         try:
             with path.open("xb") as file:
-                file.write(content)
+                write(file, content)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError:
@@ -219,7 +220,8 @@ class Storage:
         path.parent.mkdir(parents=True, exist_ok=True)
         incoming = self.incoming()
         try:
-            incoming.write_bytes(content)
+            with incoming.open("xb") as file:
+                write(file, content)
             incoming.replace(path)
         except OSError:
             incoming.unlink(missing_ok=True)

@@ -21,6 +21,7 @@ from pathlib import Path
 from aiohttp import StreamReader
 
 from emulator.clock import Clock
+from emulator.registry.disk import write
 from emulator.registry.errors import OciError
 from emulator.registry.names import Digest
 from emulator.registry.storage import Storage
@@ -108,7 +109,7 @@ class Upload:
             raise _unknown() from None
         with file:
             file.seek(self.size)
-            file.write(part)
+            write(file, part)
         self._sha256.update(part)
         self.size += len(part)
 
