@@ -1,8 +1,8 @@
 """The embedded emulator: a registry and a one-node Kubernetes cluster in one process.
 
-`start` runs one beside this process; everything else of it is reached over HTTP.
+`start` runs one beside this process, `start_registry` only a registry; everything else of it is reached over HTTP.
 """
 
-from emulator.running import Emulator, StartError, start
+from emulator.running import Emulator, RegistryProcess, StartError, start, start_registry
 
-__all__ = ["Emulator", "StartError", "start"]
+__all__ = ["Emulator", "RegistryProcess", "StartError", "start", "start_registry"]

@@ -1,4 +1,4 @@
-"""Starting `imgvol up` as a process of its own, and ending it again."""
+"""Starting `imgvol up` or `imgvol registry` as a process of its own, and ending it again."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-__all__ = ["PASSWORD_VARIABLE", "Emulator", "StartError", "start"]
+__all__ = ["PASSWORD_VARIABLE", "Emulator", "RegistryProcess", "StartError", "start", "start_registry"]
 
 PASSWORD_VARIABLE = "IMGVOL_PRIVATE_REGISTRY"  # noqa: S105 - the name of a variable, no secret
 _PATIENCE = 10.0  # seconds to end by itself before it is ended
@@ -31,8 +31,20 @@ class Emulator:
     """`127.0.0.1:PORT`, plain http, anonymous."""
     private_registry: str | None
     """The same storage behind HTTP basic authentication."""
+    control: str
+    """`http://127.0.0.1:PORT`, where the registry's faults are switched."""
     kubeconfig: Path
     """Leads to the API server."""
+
+
+@dataclass(frozen=True)
+class RegistryProcess:
+    """A running registry."""
+
+    registry: str
+    """`HOST:PORT`, plain http."""
+    control: str
+    """`http://127.0.0.1:PORT`, where its faults are switched."""
 
 
 @contextlib.contextmanager
@@ -45,6 +57,7 @@ def start(
     runtime: str | None = None,
     speed: float | None = None,
     isolation: str | None = None,
+    faults: Sequence[str] = (),
     verbose: bool = False,
 ) -> Iterator[Emulator]:
     """Run an emulator until the block ends; it also ends when this process does, in whatever way.
@@ -54,7 +67,7 @@ def start(
     Raises:
         StartError: it did not come up.
     """
-    command = [sys.executable, "-m", "imgvol", "up", "--until-stdin-closes"]
+    command = ["up", *(f"--faults={name}" for name in faults)]
     for option, value in (
         ("registry-port", registry_port or None),
         ("api-port", api_port or None),
@@ -71,8 +84,27 @@ def start(
     if private_registry is not None:  # by the environment: the list of processes is for all to see
         given = private_registry if isinstance(private_registry, str) else ":".join(private_registry)
         environment[PASSWORD_VARIABLE] = given
+    with _running(command, environment) as ready:
+        yield Emulator(ready["registry"], ready["private_registry"], ready["control"], Path(ready["kubeconfig"]))
+
+
+@contextlib.contextmanager
+def start_registry(*, listen: str = "127.0.0.1:0", faults: Sequence[str] = ()) -> Iterator[RegistryProcess]:
+    """Run only a registry until the block ends, or this process does; the options are those of `imgvol registry`.
+
+    Raises:
+        StartError: it did not come up.
+    """
+    command = ["registry", f"--listen={listen}", *(f"--faults={name}" for name in faults)]
+    with _running(command, dict(os.environ)) as ready:
+        yield RegistryProcess(ready["registry"], ready["control"])
+
+
+@contextlib.contextmanager
+def _running(arguments: Sequence[str], environment: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Run a command of `imgvol` that says in a line of JSON when it is ready, which is given to the block."""
     process = subprocess.Popen(
-        command,
+        [sys.executable, "-m", "imgvol", *arguments, "--until-stdin-closes"],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -90,9 +122,8 @@ def start(
         if not line:
             process.wait()
             listener.join()
-            raise StartError("".join(said).strip() or f"imgvol up ended with status {process.returncode}")
-        ready = json.loads(line)
-        yield Emulator(ready["registry"], ready["private_registry"], Path(ready["kubeconfig"]))
+            raise StartError("".join(said).strip() or f"imgvol {arguments[0]} ended with status {process.returncode}")
+        yield json.loads(line)
     finally:
         _end(process)
         listener.join()

@@ -9,10 +9,8 @@ import json
 import logging
 import math
 import os
-import signal
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,16 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from emulator.kubeconfig import Kubeconfig, KubeconfigError
+from emulator.lifetime import told_to_end
+from emulator.registry_command import add_faults
 from emulator.running import PASSWORD_VARIABLE
 
 __all__ = ["Options", "add_parsers", "serve"]
 
 _EXAMPLE = """example:
   imgvol up --private-registry demo:secret --kubeconfig ./kubeconfig
-  {"registry": "127.0.0.1:40001", "private_registry": "127.0.0.1:40002", "kubeconfig": "/home/me/kubeconfig"}
+  {"registry": "127.0.0.1:40001", "private_registry": "127.0.0.1:40002", "control": "http://127.0.0.1:40003",
+   "kubeconfig": "/home/me/kubeconfig"}
 """
 _DEFAULT_RUNTIME = "containerd-2.3"
-_ENDED_BY_SIGNAL = (signal.SIGINT, signal.SIGTERM)
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Options:
     runtime: str = _DEFAULT_RUNTIME
     speed: float = 1.0
     isolation: str | None = None
+    faults: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"Options(runtime={self.runtime!r}, speed={self.speed!r}, isolation={self.isolation!r})"
@@ -98,6 +99,7 @@ def add_parsers(subparsers: Any) -> None:
         choices=("root", "user", "none"),
         help="how to isolate containers (default: the best this host allows)",
     )
+    add_faults(parser)
     parser.add_argument("--until-stdin-closes", action="store_true", help="end as well when standard input does")
     parser.add_argument("--verbose", action="store_true", help="log to standard error")
     parser.set_defaults(handler=_run)
@@ -145,6 +147,7 @@ def _run(arguments: argparse.Namespace) -> int:
         runtime=arguments.runtime,
         speed=arguments.speed,
         isolation=arguments.isolation,
+        faults=tuple(arguments.faults),
     )
     try:
         asyncio.run(_until_told(options, until_stdin_closes=arguments.until_stdin_closes))
@@ -161,27 +164,7 @@ def _say(sentence: str, status: int) -> int:
 
 
 async def _until_told(options: Options, *, until_stdin_closes: bool) -> None:
-    loop = asyncio.get_running_loop()
-    told = asyncio.Event()
-    for number in _ENDED_BY_SIGNAL:
-        loop.add_signal_handler(number, told.set)
-    if until_stdin_closes:
-        _watch_stdin(loop, told)
-    serving = asyncio.create_task(serve(options, told))
-    await serving
-
-
-def _watch_stdin(loop: asyncio.AbstractEventLoop, told: asyncio.Event) -> None:
-    """Read standard input to its end in a thread of its own: what it is, a pipe or not, does not matter."""
-
-    def read() -> None:
-        with contextlib.suppress(OSError):
-            while os.read(0, 4096):
-                pass
-        with contextlib.suppress(RuntimeError):  # the loop has ended by itself
-            loop.call_soon_threadsafe(told.set)
-
-    threading.Thread(target=read, daemon=True).start()
+    await serve(options, told_to_end(until_stdin_closes=until_stdin_closes))
 
 
 async def serve(options: Options, told: asyncio.Event) -> None:
@@ -190,6 +173,7 @@ async def serve(options: Options, told: asyncio.Event) -> None:
     from emulator.clock import Clock
     from emulator.cluster import Api, ApiServer
     from emulator.cluster.controllers import all_controllers
+    from emulator.faults import ScenarioError, load
     from emulator.node.containerd import ImageStore, Platform, Profile, ProfileError
     from emulator.node.kubelet import KubeletNode
     from emulator.node.kubelet.node_object import architecture
@@ -201,7 +185,8 @@ async def serve(options: Options, told: asyncio.Event) -> None:
     began = time.perf_counter()
     try:
         profile = Profile.load(options.runtime)
-    except ProfileError as error:
+        scenarios = [load(name) for name in options.faults]
+    except (ProfileError, ScenarioError) as error:
         raise _Usage(str(error)) from None
     kubeconfig = Kubeconfig(options.kubeconfig) if options.kubeconfig else None
 
@@ -215,11 +200,14 @@ async def serve(options: Options, told: asyncio.Event) -> None:
 
         registry = Registry(state / "registry", clock=clock)
         stack.push_async_callback(registry.close)
+        for name, scenario in scenarios:
+            registry.faults.put(name, scenario)
         private: str | None = None
         try:
             public = await registry.listen(port=options.registry_port)
             if options.private_registry is not None:
                 private = await registry.listen(basic_auth=options.private_registry)
+            control = f"http://{await registry.control()}"
         except RegistryError as error:
             raise _Refused(str(error)) from None
 
@@ -254,7 +242,12 @@ async def serve(options: Options, told: asyncio.Event) -> None:
         kubeconfig.write(server.kubeconfig)
         stack.callback(kubeconfig.remove)
         log.info("ready after %.0f ms", (time.perf_counter() - began) * 1000)
-        line = {"registry": public, "private_registry": private, "kubeconfig": str(kubeconfig.path)}
+        line = {
+            "registry": public,
+            "private_registry": private,
+            "control": control,
+            "kubeconfig": str(kubeconfig.path),
+        }
         print(json.dumps(line), flush=True)
         await asyncio.wait([waiting, *parts], return_when=asyncio.FIRST_COMPLETED)
         _check(parts)

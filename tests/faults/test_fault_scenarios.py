@@ -1,6 +1,7 @@
 """What a scenario may say, and which requests it strikes."""
 
 import contextlib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -158,3 +159,11 @@ def test_globs(operation, method):
 def test_no_text_breaks_the_reader(data):
     with contextlib.suppress(ScenarioError):
         parse(yaml.safe_dump(data), "x.yaml")
+
+
+def test_the_documentation_lists_every_scenario_and_operation():
+    text = (Path(__file__).parents[2] / "docs" / "registry.md").read_text()
+    for name in scenario_names():
+        assert f"| `{name}` | {load(name)[1].says} |" in text
+    for operation in OPERATIONS:
+        assert f"`{operation}`" in text

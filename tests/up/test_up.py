@@ -106,7 +106,7 @@ def fetch(address: str, user: str = "", password: str = "") -> int:
 
 def test_once_it_is_ready_the_node_is_and_the_default_service_account_exists(tmp_path: Path) -> None:
     with running(tmp_path) as up:
-        assert set(up.ready) == {"registry", "private_registry", "kubeconfig"}
+        assert set(up.ready) == {"registry", "private_registry", "control", "kubeconfig"}
         assert up.ready["private_registry"] is None
         assert fetch(up.ready["registry"]) == 200
         (node,) = up.get("/api/v1/nodes")["items"]
