@@ -88,6 +88,7 @@ def test_docker_is_installed_where_it_is_missing(machine):
     assert done.returncode == 0, done.stderr
     assert "went on" in done.stdout
     assert "docker.io" in (machine.state / "apt").read_text()
+    assert not (machine.state / "up").exists()
 
 
 def test_no_daemon_and_not_root(machine):
