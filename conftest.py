@@ -71,6 +71,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--registry-image", default=REGISTRY_IMAGE, metavar="IMAGE", help="the registry (default: %(default)s)"
     )
     kind.addoption("--nodes", default=1, type=_at_least_one, metavar="N", help="how many nodes (default: %(default)s)")
+    group.addoption(
+        "--pool",
+        action="append",
+        default=[],
+        metavar="NAME=WHAT",
+        help="a node pool, dressed as AKS dresses them, on which every claim is judged; WHAT is the image of its "
+        "nodes, or on the emulator the runtime it plays; then perhaps ,nodes=N ,os-sku=SKU ,node-image=NAME; may be given "
+        "more than once",
+    )
     kind.addoption("--keep", action="store_true", help="leave it running, and say how to reach and how to remove it")
     emulator = parser.getgroup("emulator", "the embedded emulator")
     emulator.addoption(

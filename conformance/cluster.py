@@ -5,6 +5,7 @@ Nothing sleeps: waiting is watching.
 
 from __future__ import annotations
 
+import copy
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -15,8 +16,11 @@ import yaml
 from conformance.kube import Kube, Object, RefusedError, path_of
 from conformance.targets import Target
 
-__all__ = ["Cluster", "NotSeenError"]
+__all__ = ["RUN_LABEL", "Cluster", "NotSeenError"]
 
+# What the namespaces of a run have in common: what is left of a lost run is found by it.
+RUN_LABEL = "imgvol.dev/run"
+_WORKLOADS = ("daemonsets", "deployments", "replicasets")
 _HIDDEN = "<redacted>"
 
 
@@ -34,7 +38,8 @@ class Cluster:
         self.target = target
         self.namespace = namespace
         self.kube = Kube(target.kube)
-        self.kube.create(path_of("namespaces"), {"metadata": {"name": namespace, "labels": dict(labels or {})}})
+        labels = {RUN_LABEL: target.description.run, **(labels or {})}
+        self.kube.create(path_of("namespaces"), {"metadata": {"name": namespace, "labels": labels}})
         self.wait("serviceaccounts", "default", lambda _: True, "to exist")
 
     def remove(self) -> None:
@@ -50,8 +55,13 @@ class Cluster:
         self.kube.patch(path_of("namespaces", name=self.namespace), {"metadata": {"labels": dict(labels)}})
 
     def create(self, resource: str, body: Object, *, dry_run: bool = False) -> Object:
-        """Create an object in the namespace, or only hear what it would become."""
+        """Create an object in the namespace, or only hear what it would become; its pods are for the target's pool."""
         query = {"dryRun": "All"} if dry_run else {}
+        body = copy.deepcopy(body)
+        if resource == "pods":
+            self.target.place(body["spec"])
+        elif resource in _WORKLOADS:
+            self.target.place(body["spec"]["template"]["spec"])
         created: Object = self.kube.create(path_of(resource, self.namespace), body, query)
         return created
 

@@ -35,7 +35,7 @@ class Lab:
     @property
     def probe(self) -> str:
         """The reference of the probe's image."""
-        return f"{self.target.registry.name}/{self.shared}/probe:v1"
+        return f"{self.target.registry.name}/{_probe_in(self.shared, self.target)}:v1"
 
     def repository(self, name: str, *, private: bool = False) -> Repository:
         """One of this test's repositories; by the private registry's address if asked for."""
@@ -97,7 +97,7 @@ class Lab:
             "private": self.target.private.name if self.target.private else "",
             "closed": self.target.description.closed,
             "lab": self.prefix,
-            "probe": f"{self.shared}/probe",
+            "probe": _probe_in(self.shared, self.target),
             "first": first,
             "digest": digests[0],
         }
@@ -129,5 +129,12 @@ class Lab:
 
     @staticmethod
     def prepare(target: Target, shared: str) -> None:
-        """Push what every test uses: the probe's image."""
-        Repository(target.registry, f"{shared}/probe").push(forge(_PROBE, architecture=target.architecture), "v1")
+        """Push what every test uses: the probe's image, for the nodes of every pool."""
+        for part in [target.of_pool(pool) for pool in target.description.pools] or [target]:
+            image = forge(_PROBE, architecture=part.architecture)
+            Repository(target.registry, _probe_in(shared, part)).push(image, "v1")
+
+
+def _probe_in(shared: str, target: Target) -> str:
+    """The repository of the probe's image; one an architecture where there are pools, which may differ in it."""
+    return f"{shared}/probe-{target.architecture}" if target.pool else f"{shared}/probe"

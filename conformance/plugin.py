@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fnmatch
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,12 @@ __all__: list[str] = []
 _HERE = Path(__file__).parent
 _TARGET = pytest.StashKey[Target]()
 _STACK = pytest.StashKey[contextlib.ExitStack]()
-_JUDGED = pytest.StashKey[dict[str, Judgement]]()
+_JUDGED = pytest.StashKey[dict[tuple[str, str], Judgement]]()
 _REPORTER = pytest.StashKey[Reporter]()
 _EVIDENCE = pytest.StashKey[list[str]]()
 _XDIST = "imgvol_target"
 _REAL_SECONDS = 900.0
+_LONGEST = 63
 _REFUSED_BY_TARGET = range(400, 500)
 # The worst of the verdicts that the phases of one test bring is the claim's.
 _WORST_FIRST = (Verdict.ERROR, Verdict.FAIL, Verdict.UNSUPPORTED, Verdict.SKIPPED, Verdict.PASS)
@@ -64,6 +66,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     kept = [item for item, claim in claims.items() if claim and any(fnmatch.fnmatch(claim.id, p) for p in patterns)]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
     items[:] = kept
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Judge every claim once a node pool, where the target has pools."""
+    target = metafunc.config.stash.get(_TARGET, None)
+    if target and target.description.pools and "pool" in metafunc.fixturenames:
+        metafunc.parametrize("pool", target.description.pools, indirect=True)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -129,6 +138,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
         "source": claim.source,
         "verdict": str(verdict),
         "evidence": evidence,
+        "pool": _pool(item),
     }
     report.user_properties += [*told.items(), ("seconds", f"{call.duration:.3f}")]
     return report  # type: ignore[return-value]
@@ -153,9 +163,10 @@ def _collect(config: pytest.Config) -> list[Judgement]:
             Verdict(told["verdict"]),
             float(told["seconds"]),
             told["evidence"],
+            told["pool"],
         )
-        old = judged.get(new.claim.id, new)
-        judged[new.claim.id] = min(new, old, key=lambda one: _WORST_FIRST.index(one.verdict))
+        old = judged.get((new.claim.id, new.pool), new)
+        judged[new.claim.id, new.pool] = min(new, old, key=lambda one: _WORST_FIRST.index(one.verdict))
     return list(judged.values())
 
 
@@ -195,18 +206,24 @@ def target(pytestconfig: pytest.Config) -> Target:
 
 
 @pytest.fixture
-def cluster(request: pytest.FixtureRequest, target: Target) -> Iterator[Cluster]:
+def pool(request: pytest.FixtureRequest, target: Target) -> Target:
+    """What of the target the test is about: one pool of its nodes, or all of it where there are no pools."""
+    return target.of_pool(getattr(request, "param", ""))
+
+
+@pytest.fixture
+def cluster(request: pytest.FixtureRequest, pool: Target) -> Iterator[Cluster]:
     """A namespace of the test's own, deleted afterwards whatever happened in it."""
-    made = Cluster(target, _name(request.node, target))
+    made = Cluster(pool, _name(request.node, pool))
     yield made
     made.remove()
 
 
 @pytest.fixture
-def lab(request: pytest.FixtureRequest, target: Target, cluster: Cluster) -> Lab:
+def lab(request: pytest.FixtureRequest, pool: Target, cluster: Cluster) -> Lab:
     """The test's own repositories, and the ways to run cases in its namespace."""
-    name = _name(request.node, target)
-    return Lab(cluster, f"{target.description.run}/{name}", _shared(target), nonce=name)
+    name = _name(request.node, pool)
+    return Lab(cluster, f"{pool.description.run}/{name}", _shared(pool), nonce=name)
 
 
 @pytest.fixture
@@ -226,9 +243,8 @@ def _verdict(
         return Verdict.SKIPPED, str(error)
     if call.when != "call":
         return (Verdict.ERROR, f"{type(error).__name__}: {error}") if report.failed else (None, "")
-    lacking = {
-        need: item.config.stash[_TARGET].lacks[need] for need in claim.needs if need in item.config.stash[_TARGET].lacks
-    }
+    lacks = item.config.stash[_TARGET].of_pool(_pool(item)).lacks
+    lacking = {need: lacks[need] for need in claim.needs if need in lacks}
     reasons = "; ".join(f"no {need}: {reason}" for need, reason in lacking.items())
     if report.passed:
         if lacking:
@@ -251,7 +267,15 @@ def _is_the_targets_doing(error: BaseException | None) -> bool:
 def _name(node: pytest.Item, target: Target) -> str:
     claim = claim_of(node)
     name = claim.id.replace("/", "-") if claim else node.name.lower().replace("_", "-")
-    return f"{target.description.run}-{name}"[:63].rstrip("-")
+    whole = "-".join(filter(None, (target.description.run, target.pool, name)))
+    # Longer names are cut where a namespace's must end, and told apart by a sum of the whole.
+    return whole if len(whole) <= _LONGEST else f"{whole[: _LONGEST - 9].rstrip('-')}-{zlib.crc32(whole.encode()):08x}"
+
+
+def _pool(item: pytest.Item) -> str:
+    """The node pool that a test is about; empty for the whole target."""
+    callspec = getattr(item, "callspec", None)
+    return str(callspec.params.get("pool", "")) if callspec else ""
 
 
 def _shared(target: Target) -> str:

@@ -58,6 +58,8 @@ def start(
     speed: float | None = None,
     isolation: str | None = None,
     faults: Sequence[str] = (),
+    nodes: int | None = None,
+    pools: Sequence[str] = (),
     verbose: bool = False,
 ) -> Iterator[Emulator]:
     """Run an emulator until the block ends; it also ends when this process does, in whatever way.
@@ -75,6 +77,8 @@ def start(
         ("runtime", runtime),
         ("speed", speed),
         ("isolation", isolation),
+        ("nodes", nodes),
+        *(("pool", pool) for pool in pools),
     ):
         if value is not None:
             command.append(f"--{option}={value}")

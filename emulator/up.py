@@ -15,12 +15,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emulator.kubeconfig import Kubeconfig, KubeconfigError
 from emulator.lifetime import told_to_end
 from emulator.registry_command import add_faults
+from emulator.pools import NodePlan, Pool, PoolError, node_plans, parse_pool
 from emulator.running import PASSWORD_VARIABLE
+
+if TYPE_CHECKING:
+    from emulator.node.kubelet import KubeletNode
 
 __all__ = ["Options", "add_parsers", "serve"]
 
@@ -28,6 +32,9 @@ _EXAMPLE = """example:
   imgvol up --private-registry demo:secret --kubeconfig ./kubeconfig
   {"registry": "127.0.0.1:40001", "private_registry": "127.0.0.1:40002", "control": "http://127.0.0.1:40003",
    "kubeconfig": "/home/me/kubeconfig"}
+
+  imgvol up --pool name=old,nodes=2,runtime=containerd-2.1,os-sku=AzureLinux \\
+            --pool name=sys,mode=System,taint=CriticalAddonsOnly=true:NoSchedule
 """
 _DEFAULT_RUNTIME = "containerd-2.3"
 
@@ -44,6 +51,8 @@ class Options:
     speed: float = 1.0
     isolation: str | None = None
     faults: tuple[str, ...] = ()
+    nodes: int = 1
+    pools: tuple[Pool, ...] = ()
 
     def __repr__(self) -> str:
         return f"Options(runtime={self.runtime!r}, speed={self.speed!r}, isolation={self.isolation!r})"
@@ -100,6 +109,17 @@ def add_parsers(subparsers: Any) -> None:
         help="how to isolate containers (default: the best this host allows)",
     )
     add_faults(parser)
+    parser.add_argument("--nodes", type=_count, metavar="N", help="how many nodes, all alike (default: 1)")
+    parser.add_argument(
+        "--pool",
+        type=_pool,
+        action="append",
+        default=[],
+        metavar="name=NAME,KEY=VALUE…",
+        help="a pool of nodes dressed as AKS dresses them, in place of --nodes; may be given more than once. Keys: "
+        "nodes (how many), runtime, os-sku, node-image, mode (System or User), vm-size, zone, label=KEY=VALUE and "
+        "taint=KEY[=VALUE]:EFFECT, these two repeatedly",
+    )
     parser.add_argument("--until-stdin-closes", action="store_true", help="end as well when standard input does")
     parser.add_argument("--verbose", action="store_true", help="log to standard error")
     parser.set_defaults(handler=_run)
@@ -109,6 +129,19 @@ def _port(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) <= 65535):
         raise argparse.ArgumentTypeError(f"{text!r} is no port: give a number from 0 to 65535")
     return int(text)
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of nodes: give one or more")
+    return int(text)
+
+
+def _pool(text: str) -> Pool:
+    try:
+        return parse_pool(text)
+    except PoolError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _speed(text: str) -> float:
@@ -139,6 +172,8 @@ def _run(arguments: argparse.Namespace) -> int:
             private = _user_and_password(given)
     except argparse.ArgumentTypeError as error:
         return _say(f"{PASSWORD_VARIABLE}: {error}", 2)
+    if arguments.nodes is not None and arguments.pool:
+        return _say("--nodes and --pool both say how many nodes there are: give one of them", 2)
     options = Options(
         registry_port=arguments.registry_port,
         api_port=arguments.api_port,
@@ -148,6 +183,8 @@ def _run(arguments: argparse.Namespace) -> int:
         speed=arguments.speed,
         isolation=arguments.isolation,
         faults=tuple(arguments.faults),
+        nodes=arguments.nodes or 1,
+        pools=tuple(arguments.pool),
     )
     try:
         asyncio.run(_until_told(options, until_stdin_closes=arguments.until_stdin_closes))
@@ -174,9 +211,7 @@ async def serve(options: Options, told: asyncio.Event) -> None:
     from emulator.cluster import Api, ApiServer
     from emulator.cluster.controllers import all_controllers
     from emulator.faults import ScenarioError, load
-    from emulator.node.containerd import ImageStore, Platform, Profile, ProfileError
-    from emulator.node.kubelet import KubeletNode
-    from emulator.node.kubelet.node_object import architecture
+    from emulator.node.containerd import Profile, ProfileError
     from emulator.node.sandbox import IsolationError, MissingProgramError, detect
     from emulator.registry import Registry, RegistryError
 
@@ -184,9 +219,10 @@ async def serve(options: Options, told: asyncio.Event) -> None:
     log.info("imported after %.0f ms", (time.perf_counter() - began) * 1000)
     began = time.perf_counter()
     try:
-        profile = Profile.load(options.runtime)
         scenarios = [load(name) for name in options.faults]
-    except (ProfileError, ScenarioError) as error:
+        plans = node_plans(options.nodes, options.pools, options.runtime)
+        profiles = {name: Profile.load(name) for name in dict.fromkeys(plan.runtime for plan in plans)}
+    except (PoolError, ProfileError, ScenarioError) as error:
         raise _Usage(str(error)) from None
     kubeconfig = Kubeconfig(options.kubeconfig) if options.kubeconfig else None
 
@@ -223,14 +259,15 @@ async def serve(options: Options, told: asyncio.Event) -> None:
             ) from None
         stack.push_async_callback(server.stop)
 
-        images = ImageStore(state / "images", profile, Platform(architecture()), privileged=isolation.mode == "root")
-        stack.push_async_callback(images.close)
-        node = KubeletNode(api, clock, images, isolation, profile, state / "node", version=_version())
+        nodes = [
+            _node(plan, profiles[plan.runtime], state / f"node{number}", api, clock, isolation, stack)
+            for number, plan in enumerate(plans)
+        ]
         parts = [asyncio.create_task(each.run(), name=type(each).__name__) for each in all_controllers(api, clock)]
-        parts.append(asyncio.create_task(node.run(), name="kubelet"))
+        parts += [asyncio.create_task(node.run(), name=f"kubelet of {node.name}") for node in nodes]
         stack.push_async_callback(_cancel, parts)
 
-        ready = asyncio.create_task(_ready(api, node))
+        ready = asyncio.create_task(_ready(api, nodes))
         waiting = asyncio.create_task(told.wait())
         stack.push_async_callback(_cancel, [ready, waiting])
         await asyncio.wait([ready, waiting, *parts], return_when=asyncio.FIRST_COMPLETED)
@@ -254,9 +291,42 @@ async def serve(options: Options, told: asyncio.Event) -> None:
         log.info("ending")
 
 
-async def _ready(api: Any, node: Any) -> None:
-    """Until the node is registered and the default namespace has its service account."""
-    await node.ready.wait()
+def _node(
+    plan: NodePlan,
+    profile: Any,
+    place: Path,
+    api: Any,
+    clock: Any,
+    isolation: Any,
+    stack: contextlib.AsyncExitStack,
+) -> KubeletNode:
+    """One node with images of its own, all that it keeps below `place`."""
+    from emulator.node.containerd import ImageStore, Platform
+    from emulator.node.kubelet import KubeletNode
+    from emulator.node.kubelet.node_object import architecture
+
+    images = ImageStore(place / "images", profile, Platform(architecture()), privileged=isolation.mode == "root")
+    stack.push_async_callback(images.close)
+    return KubeletNode(
+        api,
+        clock,
+        images,
+        isolation,
+        profile,
+        place,
+        plan.name,
+        version=_version(),
+        labels=plan.labels,
+        taints=plan.taints,
+        address=plan.address,
+        network=plan.network,
+    )
+
+
+async def _ready(api: Any, nodes: Sequence[KubeletNode]) -> None:
+    """Until the nodes are registered and the default namespace has its service account."""
+    for node in nodes:
+        await node.ready.wait()
     watch = api.watch("serviceaccounts", "default", field_selector="metadata.name=default")
     try:
         async for _ in watch:

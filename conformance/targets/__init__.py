@@ -8,6 +8,7 @@ from conformance.targets.choice import Options, TargetUnavailableError, start
 from conformance.targets.target import (
     HOSTNAME,
     Description,
+    Finding,
     Fingerprint,
     NodeFingerprint,
     RegistryEndpoint,
@@ -18,6 +19,7 @@ from conformance.targets.target import (
 __all__ = [
     "HOSTNAME",
     "Description",
+    "Finding",
     "Fingerprint",
     "NodeFingerprint",
     "Options",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from testcontainers.core.network import Network
 
-__all__ = ["hosts_toml", "join_up", "start_nodes", "wait_until_ready"]
+__all__ = ["dress", "hosts_toml", "join_up", "start_nodes", "wait_until_ready"]
 
 _CONFIGURATION = "/kind/kubeadm.conf"
 _NETWORK = "/kind/pod-network.yaml"
@@ -43,7 +43,7 @@ def start_nodes(
         nodes = [start_node(docker, host, recipe, network, first, place)]
     except PrivilegedRefusedError:
         step.waits_for("without --privileged, which Docker cannot give: with the capabilities that it has")
-        recipe = replace(recipe, capabilities=bounding_set(docker, recipe.image, recipe.run))
+        recipe = replace(recipe, capabilities=bounding_set(docker, recipe.image_of(first), recipe.run))
         try:
             nodes = [start_node(docker, host, recipe, network, first, place)]
         except PrivilegedRefusedError as refused:
@@ -114,6 +114,15 @@ def wait_until_ready(kubeconfig: Path, names: Sequence[str], step: Step) -> None
                 step.waits_for("; ".join(f"{name}: {why}" for name, why in waiting.items()))
     for name, why in waiting.items():
         raise TargetUnavailableError(f"after {_READY_SECONDS} s the node {name} is still not ready: {why}")
+
+
+def dress(kubeconfig: Path, labels: Mapping[str, Mapping[str, str]]) -> None:
+    """Put labels on nodes, by their names."""
+    from kubernetes import config
+
+    with config.new_client_from_config(str(kubeconfig)) as api:  # type: ignore[no-untyped-call]
+        for name, own in labels.items():
+            Kube(api).patch(path_of("nodes", name=name), {"metadata": {"labels": dict(own)}})
 
 
 def _unready(node: Mapping[str, Any]) -> str:

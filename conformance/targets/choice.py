@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from conformance.targets.target import Description
+from conformance.targets.pools import MadePool, PoolTextError, parse_pools
+from conformance.targets.target import Description, Finding
 
-__all__ = ["NODE_IMAGE", "REGISTRY_IMAGE", "REGISTRY_PASSWORD", "Options", "TargetUnavailableError", "start"]
+__all__ = [
+    "NODE_IMAGE",
+    "REGISTRY_IMAGE",
+    "REGISTRY_PASSWORD",
+    "Options",
+    "TargetUnavailableError",
+    "made_pools",
+    "start",
+]
 
 
 # Kubernetes 1.36.1 with containerd 2.3.1, released with kind 0.32.
@@ -19,7 +28,11 @@ REGISTRY_PASSWORD = "IMGVOL_REGISTRY_PASSWORD"  # noqa: S105
 
 
 class TargetUnavailableError(Exception):
-    """The target cannot be had; the message says why and what to do."""
+    """The target cannot be had; the message says why and what to do, `findings` what was looked at."""
+
+    def __init__(self, message: str, findings: Sequence[Finding] = ()) -> None:
+        super().__init__(message)
+        self.findings = tuple(findings)
 
 
 @dataclass(frozen=True)
@@ -35,10 +48,22 @@ class Options:
     node_image: str = NODE_IMAGE
     registry_image: str = REGISTRY_IMAGE
     nodes: int = 1
+    pool: Sequence[str] = ()
     keep: bool = False
     runtime: str = "containerd-2.3"
     speed: float = 10.0
     isolation: str = ""
+
+
+def made_pools(options: Options) -> tuple[MadePool, ...]:
+    """The pools that --pool asks for.
+
+    Raises TargetUnavailableError for what is no pool.
+    """
+    try:
+        return parse_pools(options.pool)
+    except PoolTextError as error:
+        raise TargetUnavailableError(f"--pool: {error}") from None
 
 
 @contextlib.contextmanager

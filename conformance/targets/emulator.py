@@ -9,7 +9,8 @@ import socket
 from collections.abc import Iterator
 
 import emulator as imgvol_emulator
-from conformance.targets.choice import Options, TargetUnavailableError
+from conformance.targets.choice import Options, TargetUnavailableError, made_pools
+from conformance.targets.pools import MadePool
 from conformance.targets.target import Description, RegistryEndpoint, Tamper
 
 __all__ = ["emulator"]
@@ -21,6 +22,7 @@ _PATIENCE = "20"
 @contextlib.contextmanager
 def emulator(options: Options) -> Iterator[Description]:
     """Start `imgvol up` and describe it; it ends with this process, whatever ends this process."""
+    pools = made_pools(options)
     username, password = "suite", secrets.token_urlsafe(16)
     with contextlib.ExitStack() as stack:
         try:
@@ -30,6 +32,8 @@ def emulator(options: Options) -> Iterator[Description]:
                     runtime=options.runtime,
                     speed=options.speed,
                     isolation=options.isolation or None,
+                    nodes=options.nodes if options.nodes > 1 and not pools else None,
+                    pools=[_emulated(pool) for pool in pools],
                 )
             )
         except imgvol_emulator.StartError as error:
@@ -43,7 +47,20 @@ def emulator(options: Options) -> Iterator[Description]:
             closed=closed,
             patience=float(os.environ.get("IMGVOL_PATIENCE", _PATIENCE)),
             run=secrets.token_hex(3),
+            pools=tuple(pool.name for pool in pools),
         )
+
+
+def _emulated(pool: MadePool) -> str:
+    """A pool as `imgvol up --pool` takes it."""
+    given = {
+        "name": pool.name,
+        "runtime": pool.made_of,
+        "nodes": str(pool.nodes),
+        "os-sku": pool.os_sku,
+        "node-image": pool.node_image,
+    }
+    return ",".join(f"{key}={value}" for key, value in given.items() if value)
 
 
 def _endpoint(address: str, username: str = "", password: str = "") -> RegistryEndpoint:

@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from conformance.targets.bootstrap import join_up, start_nodes, wait_until_ready
-from conformance.targets.choice import Options
+from conformance.targets.bootstrap import dress, join_up, start_nodes, wait_until_ready
+from conformance.targets.choice import Options, made_pools
 from conformance.targets.containers import network, places
 from conformance.targets.daemon import Host, connect, ensure_image, untidy
 from conformance.targets.node import Recipe
@@ -67,7 +67,9 @@ def _look(docker: DockerClient, options: Options, progress: Progress) -> Host:
     host = Host.of(docker.info(), is_here=places()[0].bind == "127.0.0.1")
     host.check()
     progress.say(f"kind: {host}")
-    for image, option in ((options.registry_image, "--registry-image"), (options.node_image, "--node-image")):
+    pools = made_pools(options)
+    wanted = {pool.made_of: "--pool" for pool in pools} or {options.node_image: "--node-image"}
+    for image, option in {options.registry_image: "--registry-image", **wanted}.items():
         with progress.step(f"kind: image {image}"):
             ensure_image(docker, image, option)
     return host
@@ -77,11 +79,17 @@ def _start(
     docker: DockerClient, host: Host, options: Options, run: str, progress: Progress, stack: contextlib.ExitStack
 ) -> Description:
     name = f"imgvol-{run}"
-    names = (f"{name}-control-plane", *(f"{name}-worker{number}" for number in range(1, options.nodes)))
+    pools = made_pools(options)
+    pool_of = [pool for pool in pools for _ in range(pool.nodes)]
+    others = range(1, len(pool_of) or options.nodes)
+    names = (f"{name}-control-plane", *(f"{name}-worker{number}" for number in others))
+    images = {node: pool.made_of for node, pool in zip(names, pool_of, strict=False)}
     with progress.step("kind: registries"):
         between = network(run)
         found = stack.enter_context(registries(docker, options.registry_image, between, run, places()))
-    recipe = Recipe(options.node_image, run, names, found.addresses, (found.registry.name, found.private.name))
+    recipe = Recipe(
+        options.node_image, run, names, found.addresses, (found.registry.name, found.private.name), images=images
+    )
     with progress.step("kind: systemd and containerd") as step:
         nodes = start_nodes(docker, host, recipe, between, found.place, step)
     directory = directory_of(run)
@@ -90,6 +98,7 @@ def _start(
     kubeconfig.write_text(join_up(nodes, name, host, found.place, progress))
     with progress.step("kind: nodes ready") as step:
         wait_until_ready(kubeconfig, names, step)
+        dress(kubeconfig, {node: pool.labels for node, pool in zip(names, pool_of, strict=False)})
     if options.keep:
         _say_how_to_reach(found, str(kubeconfig), progress)
     return Description(
@@ -100,6 +109,7 @@ def _start(
         closed=CLOSED,
         patience=float(os.environ.get("IMGVOL_PATIENCE", _PATIENCE)),
         run=run,
+        pools=tuple(pool.name for pool in pools),
     )
 
 

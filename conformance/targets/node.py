@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from conformance.targets.capabilities import PREPARATION, PrivilegedRefusedError, is_refusal
@@ -34,9 +34,9 @@ _OWN = (".svc", ".svc.cluster.local", SERVICE_SUBNET, POD_SUBNET)
 class Recipe:
     """What the nodes of a run are started from.
 
-    names: of all the nodes. hosts: addresses of other names that nodes resolve. registries: `HOST:PORT` of those
-    that speak plain http. capabilities: those to ask for by name;
-    None asks for all, by `--privileged`.
+    names: of all the nodes; images: of those that have not the usual one, by name. hosts: addresses of other names
+    that nodes resolve. registries: `HOST:PORT` of those that speak plain http. capabilities: those to ask for by
+    name; None asks for all, by `--privileged`.
     """
 
     image: str
@@ -45,6 +45,11 @@ class Recipe:
     hosts: Mapping[str, str]
     registries: tuple[str, ...]
     capabilities: frozenset[str] | None = None
+    images: Mapping[str, str] = field(default_factory=dict)
+
+    def image_of(self, name: str) -> str:
+        """The image of a node."""
+        return self.images.get(name, self.image)
 
 
 @dataclass(frozen=True)
@@ -129,9 +134,10 @@ def start_node(
     from testcontainers.core.container import DockerContainer
     from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
+    image = recipe.image_of(name)
     own = (*_OWN, *recipe.hosts, *recipe.names)
     container = (
-        DockerContainer(recipe.image, name=name, network=network)
+        DockerContainer(image, name=name, network=network)
         .with_envs(KUBECONFIG="/etc/kubernetes/admin.conf", **proxies(os.environ, own))
         .with_tmpfs_mount("/tmp")  # noqa: S108
         .with_tmpfs_mount("/run")
@@ -139,20 +145,20 @@ def start_node(
     )
     asked = arguments(host, recipe.capabilities)
     if recipe.capabilities is not None:
-        config = docker.images.get(recipe.image).attrs["Config"]
+        config = docker.images.get(image).attrs["Config"]
         asked["entrypoint"] = ["/bin/bash", "-c", PREPARATION, "node", *(config["Entrypoint"] or ())]
         container.with_command(config["Cmd"] or [])
     container.with_kwargs(hostname=name, labels={RUN: recipe.run}, extra_hosts=dict(recipe.hosts), **asked)
     if place:
         publish(container, API_PORT, place)
     try:
-        wrapped = started(docker, container, f"the node in {recipe.image}")
+        wrapped = started(docker, container, f"the node in {image}")
     except TargetUnavailableError as error:
         if recipe.capabilities is None and is_refusal(str(error)):
             docker.containers.get(name).remove(force=True, v=True)
             raise PrivilegedRefusedError(str(error)) from None
         raise
-    node = Node(name, recipe.image, wrapped, docker, privileged=recipe.capabilities is None)
+    node = Node(name, image, wrapped, docker, privileged=recipe.capabilities is None)
     try:
         node.run("systemctl", "start", "containerd")
     except CommandError as error:

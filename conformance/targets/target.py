@@ -18,11 +18,13 @@ __all__ = [
     "CLOSED",
     "HOSTNAME",
     "Description",
+    "Finding",
     "Fingerprint",
     "NodeFingerprint",
     "RegistryEndpoint",
     "Tamper",
     "Target",
+    "pool_of",
 ]
 
 # On a node, port 1 of its own loopback: nobody listens there.
@@ -34,6 +36,8 @@ _EMULATOR = "imgvol.dev/emulator"
 _LACKS = "imgvol.dev/lacks"
 # How AKS labels the nodes of a pool, the newest name first, and what it says of them.
 _POOL = ("kubernetes.azure.com/agentpool", "agentpool")
+# Taints that Kubernetes, its autoscaler and virtual nodes put on nodes which run nothing of ours.
+_TROUBLE = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/", "ToBeDeleted", "virtual-kubelet.io/")
 _NODE_IMAGE = "kubernetes.azure.com/node-image-version"
 _OS_SKU = "kubernetes.azure.com/os-sku"
 
@@ -77,11 +81,27 @@ class RegistryEndpoint:
 
 
 @dataclass(frozen=True)
+class Finding:
+    """One thing looked at before a run, for the report beside the claims: `preflight/<check>`.
+
+    pool: the node pool it is about, empty for the target as a whole. verdict: as of a claim, e.g. `pass` or `fail`.
+    """
+
+    check: str
+    pool: str
+    verdict: str
+    says: str
+    source: str
+    evidence: str
+
+
+@dataclass(frozen=True)
 class Description:
     """All that a test process needs to reach a target that is running; plain values, to be sent as JSON.
 
     closed: an address that no registry listens on, as nodes see it. patience: real seconds to wait for what should
-    come. lacks: what the target's surroundings cannot do, by capability, with the reason.
+    come. lacks: what the target's surroundings cannot do, by capability, with the reason. pools: the node pools on each
+    of which every claim is judged; none where nodes are all one. findings: what was looked at beforehand.
     """
 
     name: str
@@ -92,6 +112,8 @@ class Description:
     patience: float
     run: str
     lacks: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    pools: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def to_json(self) -> str:
         """One line of JSON that `from_json` reads."""
@@ -103,6 +125,8 @@ class Description:
         data = json.loads(text)
         data["registry"] = RegistryEndpoint.from_json(data["registry"])
         data["private"] = RegistryEndpoint.from_json(data["private"]) if data["private"] else None
+        data["pools"] = tuple(data["pools"])
+        data["findings"] = tuple(Finding(**finding) for finding in data["findings"])
         return cls(**data)
 
 
@@ -135,14 +159,25 @@ class Fingerprint:
 
 
 class Target:
-    """A running target."""
+    """A running target: all of it, or one pool of its nodes."""
 
-    def __init__(self, description: Description) -> None:
+    def __init__(self, description: Description, pool: str = "") -> None:
         self.description = description
         self.name = description.name
         self.registry = description.registry
         self.private = description.private
         self.patience = description.patience
+        self.pool = pool
+        self._pools: dict[str, Target] = {}
+
+    def of_pool(self, pool: str) -> Target:
+        """The target as one pool of its nodes, by the same connection."""
+        if pool == self.pool:
+            return self
+        if pool not in self._pools:
+            part = self._pools[pool] = Target(self.description, pool)
+            part.kube, part._every_node = self.kube, self._every_node
+        return self._pools[pool]
 
     @cached_property
     def kube(self) -> client.ApiClient:
@@ -154,9 +189,31 @@ class Target:
         return connected
 
     @cached_property
-    def _nodes(self) -> list[dict[str, Any]]:
+    def _every_node(self) -> list[dict[str, Any]]:
         nodes: list[dict[str, Any]] = Kube(self.kube).get(path_of("nodes"))["items"]
         return nodes
+
+    @property
+    def _nodes(self) -> list[dict[str, Any]]:
+        return [node for node in self._every_node if not self.pool or pool_of(node) == self.pool]
+
+    def place(self, spec: dict[str, Any]) -> None:
+        """Have a pod's specification run on this pool's nodes alone: select them, and tolerate their taints."""
+        if not self.pool:
+            return
+        labels = self._nodes[0]["metadata"]["labels"] if self._nodes else {}
+        label = next((name for name in _POOL if name in labels), _POOL[0])
+        spec["nodeSelector"] = {label: self.pool, **spec.get("nodeSelector", {})}
+        tolerated = [
+            {"operator": "Exists", **{key: taint[key] for key in ("key", "effect")}}
+            for node in self._nodes
+            for taint in node["spec"].get("taints", ())
+            if _is_tolerable(taint)
+        ]
+        spec["tolerations"] = [
+            *spec.get("tolerations", ()),
+            *(each for number, each in enumerate(tolerated) if each not in tolerated[:number]),
+        ]
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
@@ -173,7 +230,7 @@ class Target:
                     os_image=info["osImage"],
                     kernel=info["kernelVersion"],
                     architecture=info["architecture"],
-                    pool=_pool_of(node),
+                    pool=pool_of(node),
                     node_image=labels.get(_NODE_IMAGE, ""),
                     os_sku=labels.get(_OS_SKU, ""),
                 )
@@ -220,11 +277,19 @@ class Target:
             for node in self._nodes
             if node["status"]["nodeInfo"].get("operatingSystem", "linux") == "linux"
             and not node["spec"].get("unschedulable")
-            and not any(taint["effect"] != "PreferNoSchedule" for taint in node["spec"].get("taints", ()))
+            and not any(
+                taint["effect"] != "PreferNoSchedule" and not (self.pool and _is_tolerable(taint))
+                for taint in node["spec"].get("taints", ())
+            )
         ]
 
 
-def _pool_of(node: Mapping[str, Any]) -> str:
+def _is_tolerable(taint: Mapping[str, Any]) -> bool:
+    """Whether a taint keeps pods apart by intent, as pools' own do, and does not tell of a node in trouble."""
+    return not taint["key"].startswith(_TROUBLE)
+
+
+def pool_of(node: Mapping[str, Any]) -> str:
     """The node pool that a node belongs to; empty where there are none."""
     labels = node["metadata"].get("labels", {})
     return next((str(labels[name]) for name in _POOL if name in labels), "")

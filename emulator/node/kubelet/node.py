@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from emulator.clock import Clock
 from emulator.cluster import Api, ApiError, EventRecorder, LogOptions
 from emulator.cluster.errors import bad_request
 from emulator.node.containerd import ImageStore, Profile
-from emulator.node.kubelet.context import NodeContext
+from emulator.node.kubelet.context import Addresses, NodeContext
 from emulator.node.kubelet.logs import find_log, stream_log
 from emulator.node.kubelet.node_object import LEASE_SECONDS, node_lease, node_object
 from emulator.node.kubelet.worker import PodWorker
@@ -44,6 +44,10 @@ class KubeletNode:
         name: str = "imgvol-node",
         *,
         version: str = "",
+        labels: Mapping[str, str] | None = None,
+        taints: Sequence[Mapping[str, str]] = (),
+        address: str = "127.0.0.1",
+        network: str = _POD_NETWORK,
     ) -> None:
         self.name = name
         self.ready = asyncio.Event()
@@ -60,14 +64,18 @@ class KubeletNode:
             workdir=workdir,
             name=name,
             recorder=EventRecorder(api, "kubelet", name),
+            host_ip=address,
+            addresses=Addresses(network),
         )
         self._node = node_object(
             name,
             runtime=f"containerd://{profile.version}",
-            address=self._context.host_ip,
-            pod_cidr=_POD_NETWORK,
+            address=address,
+            pod_cidr=network,
             lacks=self.lacks,
             version=version,
+            labels=labels or {},
+            taints=taints,
         )
         self._workers: dict[str, PodWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}

@@ -6,7 +6,7 @@ import json
 import os
 import platform
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from emulator.clock import Clock
@@ -27,13 +27,22 @@ def architecture() -> str:
 
 
 def node_object(
-    name: str, *, runtime: str, address: str, pod_cidr: str, lacks: Mapping[str, str], version: str
+    name: str,
+    *,
+    runtime: str,
+    address: str,
+    pod_cidr: str,
+    lacks: Mapping[str, str],
+    version: str,
+    labels: Mapping[str, str],
+    taints: Sequence[Mapping[str, str]],
 ) -> Object:
     """A Ready node with the capacity of this machine.
 
-    `runtime` is as `containerd://2.3.7`; `lacks` says what this emulated node cannot do, and why.
+    `runtime` is as `containerd://2.3.7`; `lacks` says what this emulated node cannot do, and why. `labels` come on
+    top of those that every node has.
     """
-    labels = {"kubernetes.io/arch": architecture(), "kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}
+    own = {"kubernetes.io/arch": architecture(), "kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}
     capacity = {
         "cpu": str(os.cpu_count() or 1),
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // 1024}Ki",
@@ -51,13 +60,17 @@ def node_object(
         "kind": "Node",
         "metadata": {
             "name": name,
-            "labels": labels | {f"beta.{key}": value for key, value in labels.items() if "hostname" not in key},
+            "labels": own | {f"beta.{key}": value for key, value in own.items() if "hostname" not in key} | {**labels},
             "annotations": {
                 "imgvol.dev/emulator": version,
                 "imgvol.dev/lacks": json.dumps(dict(lacks), sort_keys=True),
             },
         },
-        "spec": {"podCIDR": pod_cidr, "podCIDRs": [pod_cidr]},
+        "spec": {
+            "podCIDR": pod_cidr,
+            "podCIDRs": [pod_cidr],
+            **({"taints": [dict(taint) for taint in taints]} if taints else {}),
+        },
         "status": {
             "capacity": capacity,
             "allocatable": dict(capacity),
