@@ -77,8 +77,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
         metavar="NAME=WHAT",
         help="a node pool, dressed as AKS dresses them, on which every claim is judged; WHAT is the image of its "
-        "nodes, or on the emulator the runtime it plays; then perhaps ,nodes=N ,os-sku=SKU ,node-image=NAME; may be given "
-        "more than once",
+        "nodes, or on the emulator the runtime it plays; then perhaps ,nodes=N ,os-sku=SKU ,node-image=NAME; may be "
+        "given more than once",
     )
     kind.addoption("--keep", action="store_true", help="leave it running, and say how to reach and how to remove it")
     emulator = parser.getgroup("emulator", "the embedded emulator")

@@ -160,3 +160,22 @@ def test_an_unknown_claim_is_a_usage_error(tmp_path: Path) -> None:
     )
     assert run.returncode == pytest.ExitCode.USAGE_ERROR
     assert "no claim is called no/such" in run.stderr
+
+
+def test_pools_are_judged_apart(tmp_path: Path) -> None:
+    """Two pools of one cluster: the subPath claim fails on containerd 2.1 and holds on 2.3, and is told so."""
+    claim = "subpath/missing-directory-fails"
+    status, _ = judge(tmp_path, [claim, HEALTHY], "--pool=old=containerd-2.1", "--pool=new=containerd-2.3")
+    told = json.loads((tmp_path / "results.json").read_text())
+    verdicts = {(one["id"], one["pool"]): one["verdict"] for one in told["claims"]}
+    assert verdicts == {
+        (claim, "old"): "fail",
+        (claim, "new"): "pass",
+        (HEALTHY, "old"): "pass",
+        (HEALTHY, "new"): "pass",
+    }
+    assert {node["pool"]: node["runtime"] for node in told["target"]["nodes"]} == {
+        "old": "containerd://2.1.9",
+        "new": "containerd://2.3.7",
+    }
+    assert status == 1
