@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from emulator.kubeconfig import Kubeconfig, KubeconfigError
 from emulator.lifetime import told_to_end
-from emulator.registry_command import add_faults
 from emulator.pools import NodePlan, Pool, PoolError, node_plans, parse_pool
+from emulator.registry_command import add_faults
 from emulator.running import PASSWORD_VARIABLE
 
 if TYPE_CHECKING:
