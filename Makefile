@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 GO_FLAGS := -trimpath -buildvcs=false -ldflags "-s -w"
 export CGO_ENABLED := 0
 
-.PHONY: help setup build conformance test check fmt bench clean conformance-kind fidelity node-image
+.PHONY: help setup build conformance test check fmt bench clean conformance-kind fidelity node-image test-terraform tf-fmt
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -45,7 +45,9 @@ conformance-kind: setup ## the suite on a real node in Docker; NODE_IMAGE=… RE
 fidelity: setup ## how truthful the emulator is: every recording of a real cluster, replayed
 	python -m conformance.truth
 
+# The tests of terraform/ run where a Terraform is, and say so where none is: `make test-terraform` gets one.
 test: setup check ## every check and every test
+	@! $(PYTHON) tests/terraform/tool.py >/dev/null 2>&1 || $(MAKE) --no-print-directory $(BIN)/terraform-provider-azurerm
 	pytest
 
 check: setup ## format, lint, types, layers, vet
@@ -56,13 +58,23 @@ check: setup ## format, lint, types, layers, vet
 	lint-imports
 	for d in engine fixtures/probe emulator/node/sandbox/pause emulator/node/sandbox/run; do (cd $$d && go vet ./...) || exit 1; done
 
+$(BIN)/terraform-provider-azurerm: $(addprefix tests/terraform/provider/,main.go schema.json go.mod go.sum) | $(VENV)/ready
+	cd tests/terraform/provider && nice go build $(GO_FLAGS) -o ../../../$@ .
+
+test-terraform: $(VENV)/ready $(BIN)/terraform-provider-azurerm ## the tests of terraform/, without a cloud
+	cd tests/terraform/provider && go vet .
+	IMGVOL_TERRAFORM=required pytest tests/terraform
+
+tf-fmt: ## format terraform/
+	$$($(PYTHON) tests/terraform/tool.py) fmt -recursive terraform
+
 node-image: ## the images of a real node, without any image registry; KUBERNETES=1.36.3 CONTAINERD=2.3.7
 	@$(MAKE) --no-print-directory -C fixtures/node-image
 
 fmt: $(VENV)/ready ## format the code
 	ruff format .
 	ruff check --fix .
-	gofmt -w engine fixtures emulator
+	gofmt -w engine fixtures emulator tests/terraform/provider
 
 bench: setup ## measured ratios against named peers
 	python -m bench
