@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import re
 from collections.abc import Iterable, Sequence
 
@@ -20,11 +21,11 @@ _SIGNS = {
     Verdict.UNSUPPORTED: "⚪ unsupported",
     Verdict.SKIPPED: "⏭️ skipped",
 }
-# GitHub drops a step's summary beyond 1 MiB as a whole: evidence is cut, and what does not pass is told up to a number.
+# GitHub drops a step's summary beyond 1 MiB as a whole: evidence is cut, and the two long parts end at so many bytes.
+_ROOM = 400_000
 # An empty cell.
 _NONE = "none"
 _EVIDENCE = 2_000
-_TOLD = 150
 
 
 def markdown(results: Results, comparison: Comparison | None = None) -> str:
@@ -51,11 +52,12 @@ def _changes(comparison: Comparison) -> Iterable[str]:
         yield f"- Pool {_code(pool)}: only the earlier run judged it.\n"
     for pool in comparison.pools_new:
         yield f"- Pool {_code(pool)}: the earlier run did not judge it.\n"
+    share = _ROOM // len(Kind)
     for kind in Kind:
         told = [change for change in comparison.changes if change.kind is kind]
         if told:
             yield f"**{len(told)} {kind}**\n"
-            yield "".join(map(_change, told[:_TOLD])) + _rest(told)
+            yield _within(share, list(map(_change, told)))
 
 
 def _change(change: Change) -> str:
@@ -102,7 +104,7 @@ def _not_passed(results: Results) -> Iterable[str]:
     if not groups:
         return
     yield "### Not passed\n"
-    yield "".join(map(_group, groups[:_TOLD])) + _rest(groups)
+    yield _within(_ROOM, list(map(_group, groups)))
 
 
 def _group(ones: Sequence[Judgement]) -> str:
@@ -125,8 +127,12 @@ def _details(head: str, body: str) -> str:
     return f"<details><summary>{head}</summary>\n\n<pre>{html.escape(body)}</pre>\n\n</details>\n"
 
 
-def _rest(told: Sequence[object]) -> str:
-    return f"\n… and {len(told) - _TOLD} more in report.html.\n" if len(told) > _TOLD else ""
+def _within(room: int, parts: Sequence[str]) -> str:
+    """As many of the parts as have room, and how many have not."""
+    sizes = itertools.accumulate(len(part.encode()) for part in parts)
+    fit = sum(size <= room for size in sizes)
+    rest = f"\n… and {len(parts) - fit} more in report.html.\n" if fit < len(parts) else ""
+    return "".join(parts[:fit]) + rest
 
 
 def _cut(text: str) -> str:

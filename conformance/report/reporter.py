@@ -38,7 +38,7 @@ class Reporter:
         self.results: Results | None = None
         self.comparison: Comparison | None = None
         self._baseline = read(baseline) if baseline else None
-        self._options = {name: scrub(str(value)) for name, value in (options or {}).items()}
+        self._options = {name: str(value) for name, value in (options or {}).items()}
         self._started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._clock = time.monotonic()
 
@@ -57,9 +57,8 @@ class Reporter:
         known = list(secrets)
         if junit and junit.is_file():
             write_text(junit, scrub(junit.read_text(encoding="utf-8"), known))
-        provenance = Provenance(
-            self._started, round(time.monotonic() - self._clock, 3), version("imgvol"), self._options
-        )
+        options = {name: scrub(value, known) for name, value in self._options.items()}
+        provenance = Provenance(self._started, round(time.monotonic() - self._clock, 3), version("imgvol"), options)
         told = tuple(dataclasses.replace(one, evidence=scrub(one.evidence, known)) for one in judged)
         self.results = Results(provenance, target, told)
         self.comparison = compare(self._baseline, self.results) if self._baseline else None

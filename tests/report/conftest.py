@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import pytest
 
 from conformance.claims import Claim, Verdict
 from conformance.report import Judgement, Provenance, Results
 from conformance.targets import Fingerprint, NodeFingerprint
+
+_BROWSER = "chromium"
+_DRIVER = "chromedriver"
+_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
+_PATIENCE = 200.0
 
 Made = Callable[..., Results]
 
@@ -56,3 +75,26 @@ def made() -> Made:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A real browser with a fresh profile, driven over WebDriver, which writes down what it asks the network for."""
+    if not (shutil.which(_BROWSER) and shutil.which(_DRIVER)):
+        # The CI run installs one, and would not notice that nothing was tested.
+        tell = pytest.fail if os.environ.get("IMGVOL_BROWSER_REQUIRED") else pytest.skip
+        tell("needs a browser: apt-get install chromium chromium-driver")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(shutil.which(_BROWSER))
+    for flag in (*_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser') / 'profile'}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(str(shutil.which(_DRIVER))))
+    try:
+        driver.set_page_load_timeout(_PATIENCE)
+        driver.set_script_timeout(_PATIENCE)
+        yield driver
+    finally:
+        driver.quit()
