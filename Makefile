@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 GO_FLAGS := -trimpath -buildvcs=false -ldflags "-s -w"
 export CGO_ENABLED := 0
 
-.PHONY: help setup build conformance test check fmt bench clean conformance-kind fidelity node-image test-terraform tf-fmt
+.PHONY: screenshot help setup build conformance test check fmt bench clean conformance-kind fidelity node-image test-terraform tf-fmt
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -70,6 +70,9 @@ tf-fmt: ## format terraform/
 
 node-image: ## the images of a real node, without any image registry; KUBERNETES=1.36.3 CONTAINERD=2.3.7
 	@$(MAKE) --no-print-directory -C fixtures/node-image
+
+screenshot: setup ## docs/report.png, from two runs; needs chromium
+	docs/screenshot.sh
 
 fmt: $(VENV)/ready ## format the code
 	ruff format .
