@@ -55,8 +55,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--record",
-        action="store_true",
-        help="first write what every case does on this real target into fixtures/observations",
+        nargs="?",
+        const="all",
+        default="",
+        choices=["all", "cases", "claims"],
+        help="write what every case does on this real target, and every claim's verdict, into fixtures/observations",
     )
     group.addoption("--report", default="", metavar="DIR", help="where the reports go (default: build/report)")
     group.addoption(

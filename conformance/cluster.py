@@ -14,6 +14,7 @@ from typing import Any
 import yaml
 
 from conformance.kube import Kube, Object, RefusedError, path_of
+from conformance.observation import plight_of
 from conformance.targets import Target
 
 __all__ = ["RUN_LABEL", "Cluster", "NotSeenError"]
@@ -202,5 +203,11 @@ class Cluster:
                     return seen
             if done():
                 return seen
-        brief = json.dumps(seen.get("status", seen)) if seen else "nothing"
-        raise NotSeenError(f"waited {self.target.patience:.0f} s in vain for {what}; last seen: {self.redacted(brief)}")
+        raise NotSeenError(f"waited {self.target.patience:.0f} s in vain for {what}; {self._plight(seen)}")
+
+    def _plight(self, seen: Object) -> str:
+        """What keeps the namespace's pods, by their states and warnings; if nothing does, what was last seen."""
+        told = [plight for pod in self.all("pods") if (plight := plight_of(pod, self.events(pod["metadata"]["name"])))]
+        if not told:
+            told = [f"last seen: {json.dumps(seen.get('status', seen)) if seen else 'nothing'}"]
+        return self.redacted("; ".join(told))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from conformance.observation import Observation
+from conformance.observation import Observation, explained
 from fixtures import Case
 
 __all__ = ["violations"]
@@ -21,7 +21,7 @@ def violations(case: Case, seen: Observation, *, owners: bool = True) -> list[st
     if seen.outcome != expect.outcome:
         found.append(f"expected the outcome {expect.outcome}, saw {seen.brief()}")
     if expect.message not in seen.message:
-        found.append(f"expected a message with {expect.message!r}, saw {seen.message!r}")
+        found.append(f"expected a message with {expect.message!r}, saw {explained(seen.message)!r}")
     if expect.outcome != "mounted" or found:
         return found
     files = seen.probe.get("files", {})

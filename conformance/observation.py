@@ -15,12 +15,20 @@ from typing import Any
 
 from conformance.kube import Object
 
-__all__ = ["Observation", "is_settled", "normalised", "observe_pod"]
+__all__ = ["Observation", "explained", "is_settled", "normalised", "observe_pod", "plight_of", "symbolic"]
 
 _BACK_OFF = {"ImagePullBackOff": "ErrImagePull", "CrashLoopBackOff": "Error"}
 _BACK_OFF_TEXT = re.compile(r'^Back-off pulling image "[^"]*": \w+: ')
 # An image without layers is a bind of an empty directory, wherever the node keeps its snapshots.
 _SNAPSHOT = re.compile(r"/.*/snapshots/\d+/fs")
+# A warning that names a waiting reason only.
+_BARE = re.compile(r": Error: \w+$")
+# What a node says that only those understand who know its sources, and what it means.
+_MEANINGS = {
+    'failed to mkdir "": mkdir : no such file or directory': (
+        "a runtime without image volumes says so: containerd mounts them from 2.1 on"
+    ),
+}
 _ABSENT = "sha256:" + "0" * 64
 
 _SYMBOLS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
@@ -38,6 +46,8 @@ _SYMBOLS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"/\S*/tmpmounts/containerd-mount\d+", "<path>"),
         (r'"/[^" ]*/image-volumes/[^" ]*"', '"<volume-mount>"'),
         (r'failed to generate container "[0-9a-f]{64}"', 'failed to generate container "<id>"'),
+        (r"\bwaited [0-9.]+ s in vain", "waited <patience> in vain"),
+        (r"\bpods/(\S+)-[0-9a-z]{8,10}-[0-9a-z]{5}:", r"pods/\1-<hash>:"),
     )
 )  # fmt: skip
 
@@ -75,8 +85,28 @@ class Observation:
 
     def brief(self) -> str:
         """One line for a report."""
-        seen = f"{len(self.probe.get('files', {})) - 1} entries" if self.probe else self.message
+        seen = f"{len(self.probe.get('files', {})) - 1} entries" if self.probe else explained(self.message)
         return f"{self.outcome}: {seen}"
+
+
+def explained(message: str) -> str:
+    """A node's message, followed by what it means where its words do not tell."""
+    meaning = next((meaning for words, meaning in _MEANINGS.items() if words in message), "")
+    return f"{message} ({meaning})" if meaning else message
+
+
+def plight_of(pod: Object, events: list[Object]) -> str:
+    """One line on what keeps a pod from running, by its containers' states and its warnings; empty if nothing does."""
+    told = []
+    for status in _statuses(pod):
+        state = status.get("state", {})
+        if _is_stuck(waiting := state.get("waiting", {})):
+            told.append(f"{status['name']} waits: {waiting['reason']}: {explained(waiting.get('message', ''))}")
+        elif ended := state.get("terminated") or status.get("lastState", {}).get("terminated"):
+            told.append(f"{status['name']} ended: {ended.get('reason', '')}, exit code {ended.get('exitCode')}")
+    warnings = dict.fromkeys(f"{event['reason']}: {event['message']}" for event in events if event["type"] == "Warning")
+    told += [f"event {one}" for one in warnings if not _BARE.search(one) and not any(_same_words(one, t) for t in told)]
+    return f"pods/{pod['metadata']['name']}: {'; '.join(told)}" if told else ""
 
 
 def is_settled(pod: Object) -> bool:
@@ -102,6 +132,15 @@ def observe_pod(pod: Object, events: list[Object], log: str) -> Observation:
     )
 
 
+def symbolic(text: str, names: Mapping[str, str]) -> str:
+    """A text with the names of its run, and what differs from run to run, made symbolic."""
+    for name in sorted(names, key=len, reverse=True):
+        text = text.replace(name, names[name])
+    for pattern, symbol in _SYMBOLS:
+        text = pattern.sub(symbol, text)
+    return text
+
+
 def normalised(seen: Observation, names: Mapping[str, str]) -> Observation:
     """The observation with what differs from run to run made symbolic.
 
@@ -109,31 +148,27 @@ def normalised(seen: Observation, names: Mapping[str, str]) -> Observation:
     back-off; events that only repeat an earlier one go, as a node's second look at a pod repeats them.
     """
 
-    def symbolic(text: str) -> str:
-        for name in sorted(names, key=len, reverse=True):
-            text = text.replace(name, names[name])
-        for pattern, symbol in _SYMBOLS:
-            text = pattern.sub(symbol, text)
-        return text
+    def told(text: str) -> str:
+        return symbolic(text, names)
 
     waiting = {}
     if seen.waiting:
         reason = seen.waiting["reason"]
         waiting = {
             "reason": _BACK_OFF.get(reason, reason),
-            "message": symbolic(_BACK_OFF_TEXT.sub("", seen.waiting.get("message", ""))),
+            "message": told(_BACK_OFF_TEXT.sub("", seen.waiting.get("message", ""))),
         }
     probe = dict(seen.probe)
     if _SNAPSHOT.fullmatch(str(probe.get("root_in_fs", ""))):
         probe["root_in_fs"] = "<snapshot>"
-    events = dict.fromkeys((kind, reason, symbolic(message), what) for kind, reason, message, what in seen.events)
+    events = dict.fromkeys((kind, reason, told(message), what) for kind, reason, message, what in seen.events)
     return dataclasses.replace(
         seen,
         waiting=waiting,
         events=tuple(events),
         probe=probe,
-        log=symbolic(seen.log),
-        rejected=symbolic(seen.rejected),
+        log=told(seen.log),
+        rejected=told(seen.rejected),
     )
 
 
@@ -144,6 +179,11 @@ def _statuses(pod: Object) -> list[Object]:
 
 def _is_stuck(waiting: Object) -> bool:
     return waiting.get("reason", "ContainerCreating") not in {"ContainerCreating", "PodInitializing"}
+
+
+def _same_words(warning: str, line: str) -> bool:
+    """Whether a warning says what a line has said: `Failed: Error: …` repeats a container's waiting message."""
+    return warning.rpartition(": Error: ")[2] in line or warning.partition(": ")[2] in line
 
 
 def _regards(event: Object) -> str:

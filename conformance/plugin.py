@@ -21,7 +21,7 @@ from conformance.claims import Claim, Verdict, claim_of
 from conformance.cluster import Cluster
 from conformance.kube import RefusedError
 from conformance.lab import Lab
-from conformance.record import NotRealError, record
+from conformance.record import NotRealError, place_of, record, record_claims
 from conformance.report import Judgement, Reporter, UnreadableError
 from conformance.targets import Description, Options, Target, TargetUnavailableError, start
 
@@ -92,10 +92,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     config.stash[_TARGET] = target
     if config.option.record:
         try:
-            for path in record(target, config.rootpath / "fixtures" / "observations"):
-                print(f"recorded {path.relative_to(config.rootpath)}")
+            place_of(target, _observations(config))
         except NotRealError as error:
             pytest.exit(f"--record: {error}", returncode=1)
+    if config.option.record in {"all", "cases"}:
+        for path in record(target, _observations(config)):
+            print(f"recorded {path.relative_to(config.rootpath)}")
     Lab.prepare(target, _shared(target))
     engine.prepare(target, _shared(target))
 
@@ -180,6 +182,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     secrets = [endpoint.password for endpoint in (target.registry, target.private) if endpoint]
     reporter = config.stash[_REPORTER]
     regressed = reporter.finish(target.fingerprint, judged, secrets=secrets, junit=Path(config.option.xmlpath))
+    if config.option.record in {"all", "claims"}:
+        recorded = list(record_claims(target, _observations(config), judged))
+        print(f"\nrecorded {len(recorded)} claims")
     nothing_said = not any(one.verdict in {Verdict.PASS, Verdict.FAIL, Verdict.ERROR} for one in judged)
     if (nothing_said or regressed) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -281,6 +286,10 @@ def _pool(item: pytest.Item) -> str:
 def _shared(target: Target) -> str:
     """Where the repositories are that all tests of a run use."""
     return f"{target.description.run}/shared"
+
+
+def _observations(config: pytest.Config) -> Path:
+    return config.rootpath / "fixtures" / "observations"
 
 
 def _reports(config: pytest.Config) -> Path:

@@ -1,34 +1,50 @@
 """Recording what a real cluster does with every case, as the standard that the emulator is held to.
 
-One file a case, `fixtures/observations/<fingerprint>/<case>.json`: the observation normalised, as it was seen, and
-where it comes from. Nothing is recorded from the emulator.
+One file a case, `fixtures/observations/<fingerprint>/<case>.json`, and one a claim, `…/claims/<topic>/<claim>.json`:
+what was seen normalised, as it was seen, and where it comes from. Nothing is recorded from the emulator.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import platform
+import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from conformance.claims import Verdict
 from conformance.cluster import Cluster
 from conformance.files import write_json
 from conformance.lab import Lab
-from conformance.observation import Observation, normalised
+from conformance.observation import Observation, normalised, symbolic
+from conformance.report import Judgement
 from conformance.targets import Fingerprint, Target
 from fixtures import Case, image_cases, pod_cases
 
-__all__ = ["NotRealError", "fingerprint_name", "names_of", "record", "stages"]
+__all__ = [
+    "NotRealError",
+    "fingerprint_name",
+    "names_of",
+    "normal_evidence",
+    "place_of",
+    "record",
+    "record_claims",
+    "stages",
+]
 
 # Where the repositories of the recordings are, and the case that goes first: it finds nothing on the node.
 LAB = "lab"
 FIRST = "ok"
 # A node says all it has to say of a case within this many seconds of silence, its back-off's first steps included.
 _QUIET = 20.0
+
+
+# The verdicts that say something of the target.
+_TELLING = (Verdict.PASS, Verdict.FAIL, Verdict.UNSUPPORTED)
 
 
 class NotRealError(Exception):
@@ -39,6 +55,13 @@ def fingerprint_name(fingerprint: Fingerprint) -> str:
     """The folder of a fingerprint, e.g. `kubernetes-1.36.3_containerd-2.3.7`."""
     runtime, _, version = fingerprint.nodes[0].runtime.partition("://")
     return f"kubernetes-{fingerprint.kubernetes.removeprefix('v')}_{runtime}-{version.removeprefix('v')}"
+
+
+def place_of(target: Target, folder: Path) -> Path:
+    """Where the recordings of a target are. Raises NotRealError for an emulator."""
+    if target.fingerprint.emulator:
+        raise NotRealError("recordings are made from real clusters only: this target says it is an emulator")
+    return folder / fingerprint_name(target.fingerprint)
 
 
 def names_of(target: Target) -> dict[str, str]:
@@ -66,10 +89,7 @@ def record(target: Target, folder: Path, *, workers: int = 8) -> Iterator[Path]:
 
     Raises NotRealError for an emulator. Files are written whole or not at all.
     """
-    fingerprint = target.fingerprint
-    if fingerprint.emulator:
-        raise NotRealError("recordings are made from real clusters only: this target says it is an emulator")
-    place = folder / fingerprint_name(fingerprint)
+    place = place_of(target, folder)
     Lab.prepare(target, LAB)
     with ThreadPoolExecutor(workers) as pool:
         for stage in stages():
@@ -83,13 +103,17 @@ def _record(target: Target, case: Case, place: Path) -> Path:
         seen = lab.run_case(case, quiet=_QUIET)
     finally:
         lab.cluster.remove()
-    provenance = {
+    provenance = _provenance(target, time.monotonic() - began)
+    return write_case(place, case.name, seen, names_of(target), provenance)
+
+
+def _provenance(target: Target, seconds: float) -> dict[str, Any]:
+    return {
         "fingerprint": dataclasses.asdict(target.fingerprint),
         "host": {"kernel": platform.release(), "machine": platform.machine()},
         "recorded": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "seconds": round(time.monotonic() - began, 1),
+        "seconds": round(seconds, 1),
     }
-    return write_case(place, case.name, seen, names_of(target), provenance)
 
 
 def write_case(
@@ -109,3 +133,28 @@ def write_case(
 
 def _told(seen: Observation) -> dict[str, Any]:
     return {key: value for key, value in dataclasses.asdict(seen).items() if value}
+
+
+def record_claims(target: Target, folder: Path, judged: Iterable[Judgement]) -> Iterator[Path]:
+    """Write what became of each claim into the folder of the target's fingerprint; whole files or none.
+
+    Only verdicts that say something of the target are written. Raises NotRealError for an emulator.
+    """
+    place = place_of(target, folder) / "claims"
+    for one in judged:
+        if one.verdict in _TELLING:
+            path = place / f"{one.claim.id}.json"
+            told = {
+                "claim": one.claim.id,
+                "provenance": _provenance(target, one.seconds),
+                "normalised": {"verdict": str(one.verdict), "evidence": normal_evidence(target, one.evidence)},
+                "raw": {"evidence": one.evidence},
+            }
+            write_json(path, told, indent=1, sort_keys=True)
+            yield path
+
+
+def normal_evidence(target: Target, evidence: str) -> str:
+    """A claim's evidence with what differs from run to run made symbolic."""
+    run = re.escape(target.description.run)
+    return re.sub(rf"\b{run}\b", "<run>", symbolic(evidence, names_of(target)))

@@ -5,27 +5,37 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from conformance.observation import Observation, normalised
 
-__all__ = ["Recording", "recordings"]
+__all__ = ["Judged", "Recording", "recordings"]
 
 _OBSERVATIONS = Path(__file__).parents[1] / "fixtures" / "observations"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What became of a claim on a real cluster: its verdict, and the evidence normalised."""
+
+    verdict: str
+    evidence: str
 
 
 @dataclass(frozen=True)
 class Recording:
     """What one real cluster did with every case.
 
-    fingerprint: `kubernetes-<version>_containerd-<version>`; cases: the normalised observations by case name.
+    fingerprint: `kubernetes-<version>_containerd-<version>`; cases: the normalised observations by case name;
+    claims: what became of the claims, by their ids.
     """
 
     fingerprint: str
     cases: Mapping[str, Observation]
+    claims: Mapping[str, Judged] = field(default_factory=dict)
 
     @property
     def containerd(self) -> str:
@@ -51,12 +61,14 @@ def recordings() -> tuple[Recording, ...]:
         cases = dict(found[folder.name].cases) if folder.name in found else {}
         for path in sorted(folder.glob("*.json")):
             cases[path.stem] = _observation(json.loads(path.read_text())["normalised"])
-        found[folder.name] = Recording(folder.name, cases)
+        told = (json.loads(path.read_text()) for path in sorted(folder.glob("claims/*/*.json")))
+        claims = {one["claim"]: Judged(**one["normalised"]) for one in told}
+        found[folder.name] = Recording(folder.name, cases, claims)
     return tuple(found[name] for name in sorted(found))
 
 
 def _observation(case: Mapping[str, Any]) -> Observation:
-    fields = {field.name for field in dataclasses.fields(Observation)}
+    fields = {one.name for one in dataclasses.fields(Observation)}
     if unknown := set(case) - fields:
         raise ValueError(f"a recording has what an observation has not: {', '.join(sorted(unknown))}")
     events = tuple((event[0], event[1], event[2], event[3]) for event in case.get("events", []))
