@@ -58,8 +58,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         nargs="?",
         const="all",
         default="",
-        choices=["all", "cases", "claims"],
-        help="write what every case does on this real target, and every claim's verdict, into fixtures/observations",
+        choices=["all", "cases", "claims", "missing"],
+        help="write what every case does on this real target, and every claim's verdict, into fixtures/observations; "
+        "missing: of the cases only those that were not recorded yet",
     )
     group.addoption("--report", default="", metavar="DIR", help="where the reports go (default: build/report)")
     group.addoption(

@@ -95,8 +95,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
             place_of(target, _observations(config))
         except NotRealError as error:
             pytest.exit(f"--record: {error}", returncode=1)
-    if config.option.record in {"all", "cases"}:
-        for path in record(target, _observations(config)):
+    if config.option.record in {"all", "cases", "missing"}:
+        for path in record(target, _observations(config), missing=config.option.record == "missing"):
             print(f"recorded {path.relative_to(config.rootpath)}")
     Lab.prepare(target, _shared(target))
     engine.prepare(target, _shared(target))
@@ -182,7 +182,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     secrets = [endpoint.password for endpoint in (target.registry, target.private) if endpoint]
     reporter = config.stash[_REPORTER]
     regressed = reporter.finish(target.fingerprint, judged, secrets=secrets, junit=Path(config.option.xmlpath))
-    if config.option.record in {"all", "claims"}:
+    if config.option.record in {"all", "claims", "missing"}:
         recorded = list(record_claims(target, _observations(config), judged))
         print(f"\nrecorded {len(recorded)} claims")
     nothing_said = not any(one.verdict in {Verdict.PASS, Verdict.FAIL, Verdict.ERROR} for one in judged)

@@ -84,16 +84,26 @@ def lab_for(target: Target, case: Case) -> Lab:
     return Lab(cluster, LAB, LAB, nonce=case.name if case in image_cases() else FIRST)
 
 
-def record(target: Target, folder: Path, *, workers: int = 8) -> Iterator[Path]:
+def record(target: Target, folder: Path, *, missing: bool = False, workers: int = 12) -> Iterator[Path]:
     """Run every case on a fresh target and write its file into the folder of the target's fingerprint.
 
-    Raises NotRealError for an emulator. Files are written whole or not at all.
+    With `missing`, only the cases that have none yet, after the first, which every recording begins with. Raises
+    NotRealError for an emulator. Files are written whole or not at all.
     """
     place = place_of(target, folder)
     Lab.prepare(target, LAB)
-    with ThreadPoolExecutor(workers) as pool:
+    pool = ThreadPoolExecutor(workers)
+    try:
         for stage in stages():
-            yield from pool.map(lambda case: _record(target, case, place), stage)
+            asked = [
+                case
+                for case in stage
+                if not missing or case.name == FIRST or not (place / f"{case.name}.json").exists()
+            ]
+            yield from pool.map(lambda case: _record(target, case, place), asked)
+    finally:
+        # Who ends a recording does not wait for the cases under way: their target goes, and they fail.
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _record(target: Target, case: Case, place: Path) -> Path:
@@ -138,11 +148,13 @@ def _told(seen: Observation) -> dict[str, Any]:
 def record_claims(target: Target, folder: Path, judged: Iterable[Judgement]) -> Iterator[Path]:
     """Write what became of each claim into the folder of the target's fingerprint; whole files or none.
 
-    Only verdicts that say something of the target are written. Raises NotRealError for an emulator.
+    Only verdicts that say something of the target are written, and none of a claim that a case states: what the case
+    did is recorded, and is judged again whenever it is read. Raises NotRealError for an emulator.
     """
     place = place_of(target, folder) / "claims"
+    cases = {case.claim for case in (*image_cases(), *pod_cases())}
     for one in judged:
-        if one.verdict in _TELLING:
+        if one.verdict in _TELLING and one.claim.id not in cases:
             path = place / f"{one.claim.id}.json"
             told = {
                 "claim": one.claim.id,

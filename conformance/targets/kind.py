@@ -20,7 +20,7 @@ from conformance.targets.containers import network, places
 from conformance.targets.daemon import Host, connect, ensure_image, untidy
 from conformance.targets.node import Recipe
 from conformance.targets.progress import Progress
-from conformance.targets.reaper import Reaper, directory_of
+from conformance.targets.reaper import LeftBehindError, Reaper, directory_of
 from conformance.targets.registries import Registries, registries
 from conformance.targets.target import CLOSED, Description
 
@@ -47,19 +47,28 @@ def kind(options: Options) -> Iterator[Description]:
     with connect() as docker, _ended_as_by_ctrl_c(progress):
         with untidy(docker):
             host = _look(docker, options, progress)
-        reaper = Reaper(run, keep=options.keep)
+        reaper, settled = Reaper(run, keep=options.keep), False
         try:
             with contextlib.ExitStack() as stack:
                 with untidy(docker):
                     description = _start(docker, host, options, run, progress, stack)
+                # From here on nothing more is made. What is interrupted before, the daemon may still be making.
+                settled = True
                 yield description
         finally:
             if options.keep:
                 progress.say(f"kind: all of it is kept; remove it by: {reaper.command}")
                 reaper.close()
             else:
-                with progress.step("kind: removing all of it"):
-                    reaper.close()
+                _remove(reaper, progress, settled=settled)
+
+
+def _remove(reaper: Reaper, progress: Progress, *, settled: bool) -> None:
+    try:
+        with progress.step("kind: removing all of it"):
+            reaper.close(settled=settled)
+    except LeftBehindError as left:
+        progress.say(f"kind: {left}")
 
 
 def _look(docker: DockerClient, options: Options, progress: Progress) -> Host:

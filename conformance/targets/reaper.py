@@ -4,49 +4,92 @@ A process of its own waits for its standard input to end, which happens when the
 SIGKILL, and then removes everything that carries the run's label. So there is one way out, and a second Ctrl-C cannot
 cut it short. (Testcontainers' own reaper, Ryuk, is a container whose image would have to be had first.)
 
+python -m conformance.targets.reaper            list the runs that Docker has something of
 python -m conformance.targets.reaper RUN        remove what the run left, e.g. because it was told to keep it
 """
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from conformance.targets.daemon import RUN, connect, untidy
+from conformance.targets.choice import TargetUnavailableError
+from conformance.targets.daemon import RUN, connect, innermost, untidy
 
-__all__ = ["Reaper", "directory_of", "remove"]
+if TYPE_CHECKING:
+    from docker import DockerClient
 
+__all__ = ["LeftBehindError", "Reaper", "directory_of", "remove", "runs"]
+
+# As which it is run, where `__name__` is `__main__`.
+_MODULE = "conformance.targets.reaper"
 _WAIT = "--when-stdin-ends"
-_KEEP = b"keep"
+_KEEP, _SETTLED = b"keep", b"settled"
+# What the daemon was asked for by a run that died, it makes all the same, within so many seconds.
+_UNDER_WAY = 10.0
+# How long what cannot be removed at once is tried again: a removal may be in progress, a daemon busy.
+_PATIENCE = 120.0
+_MOMENT = 0.25
+
+
+class LeftBehindError(Exception):
+    """Something could not be removed; the message says what, why, and how to try again."""
+
+
+@dataclass(frozen=True)
+class _Thing:
+    """A container, network or volume of a run."""
+
+    kind: str
+    name: str
+    run: str
+    remove: Callable[[], None]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
 
 
 class Reaper:
-    """The process that will remove what a run makes."""
+    """The process that will remove what a run makes.
 
-    def __init__(self, run: str, *, keep: bool = False) -> None:
+    `under_way`: for how many seconds after the run's death the daemon may still be making what it was asked for.
+    """
+
+    def __init__(self, run: str, *, keep: bool = False, under_way: float = _UNDER_WAY) -> None:
         self.run = run
         self._keep = keep
         self._process = subprocess.Popen(
-            [sys.executable, "-m", __name__, run, _WAIT],
+            [sys.executable, "-m", _MODULE, run, _WAIT, str(under_way)],
             stdin=subprocess.PIPE,
-            # Out of reach of a terminal's Ctrl-C.
+            # Out of reach of a terminal's Ctrl-C, and of who ends the run's process group.
             start_new_session=True,
         )
 
     @property
     def command(self) -> str:
         """The command that removes the run by hand."""
-        return f"{sys.executable} -m {__name__} {self.run}"
+        return _by_hand(self.run)
 
-    def close(self) -> None:
-        """Have everything removed, and wait for that."""
-        self._process.communicate(_KEEP if self._keep else b"")
+    def close(self, *, settled: bool = False) -> None:
+        """Have everything removed, and wait for that; `settled`: the daemon has answered all that it was asked.
+
+        Raises LeftBehindError.
+        """
+        self._process.communicate(_KEEP if self._keep else _SETTLED if settled else b"")
         if self._process.returncode and not self._keep:
             remove(self.run)
+
+
+def _by_hand(run: str) -> str:
+    return f"{sys.executable} -m {_MODULE} {run}"
 
 
 def directory_of(run: str) -> Path:
@@ -54,35 +97,108 @@ def directory_of(run: str) -> Path:
     return Path(tempfile.gettempdir()) / f"imgvol-{run}"
 
 
-def remove(run: str) -> None:
-    """Remove the run's containers with their volumes, then its networks and named volumes, and its files."""
-    with connect() as docker, untidy(docker):
-        label: dict[str, str | list[str] | bool] | None = {"label": f"{RUN}={run}"}
-        for container in docker.containers.list(all=True, filters=label, ignore_removed=True):
-            with _unless_gone():
-                container.remove(force=True, v=True)
-        for network in docker.networks.list(filters=label):
-            with _unless_gone():
-                network.remove()
-        for volume in docker.volumes.list(filters=label):
-            with _unless_gone():
-                volume.remove(force=True)
+def remove(run: str, *, under_way: float = 0.0, patience: float = _PATIENCE) -> None:
+    """Remove the run's containers with their volumes, its networks and named volumes, and its files.
+
+    What fails is tried again for `patience` seconds and keeps nothing else from being removed; what the daemon still
+    makes within `under_way` seconds of quiet goes too. Raises LeftBehindError.
+    """
     shutil.rmtree(directory_of(run), ignore_errors=True)
+    began = quiet_since = time.monotonic()
+    while True:
+        found, failed = _sweep(run)
+        now = time.monotonic()
+        if found:
+            quiet_since = now
+        elif now - quiet_since >= under_way:
+            return
+        if found and now - began >= patience:
+            still = "; ".join(failed) or "what it said it had removed"
+            raise LeftBehindError(f"Docker still has {still}: try again by `{_by_hand(run)}`")
+        time.sleep(_MOMENT)
 
 
-def _unless_gone() -> contextlib.suppress:
-    from docker.errors import NotFound
+def runs() -> dict[str, list[str]]:
+    """What Docker has of every run, finished or not, by run. Raises TargetUnavailableError."""
+    found: dict[str, list[str]] = {}
+    with connect() as docker, untidy(docker):
+        for thing in _things(docker, RUN):
+            found.setdefault(thing.run, []).append(str(thing))
+    return found
 
-    return contextlib.suppress(NotFound)
+
+def _sweep(run: str) -> tuple[int, list[str]]:
+    """Try to remove everything once: how much there was, and what failed with the reason."""
+    from docker.errors import DockerException, NotFound
+
+    found, failed = 0, []
+    try:
+        with connect() as docker, untidy(docker):
+            for thing in _things(docker, f"{RUN}={run}"):
+                found += 1
+                try:
+                    thing.remove()
+                except NotFound:
+                    pass
+                # A daemon that takes longer than docker-py waits is an error of its transport, an OSError.
+                except (DockerException, OSError) as error:
+                    failed.append(f"{thing} ({innermost(error)})")
+    except (TargetUnavailableError, DockerException, OSError) as error:
+        # It may be back in a moment; until then we do not know that nothing is left.
+        return found + 1, [*failed, f"what it does not tell ({innermost(error)})"]
+    return found, failed
+
+
+def _things(docker: DockerClient, label: str) -> Iterator[_Thing]:
+    """What carries a label, in the order in which it can be removed."""
+    api, asked = docker.api, {"label": label}
+    for one in api.containers(all=True, filters=asked):
+        name = (one.get("Names") or [one["Id"]])[0].lstrip("/")
+        yield _Thing("container", name, _run_of(one), partial(api.remove_container, one["Id"], v=True, force=True))
+    for one in api.networks(filters=asked):
+        yield _Thing("network", one["Name"], _run_of(one), partial(api.remove_network, one["Id"]))
+    for one in api.volumes(filters=asked).get("Volumes") or ():
+        yield _Thing("volume", one["Name"], _run_of(one), partial(api.remove_volume, one["Name"], force=True))
+
+
+def _run_of(told: dict[str, Any]) -> str:
+    return str((told.get("Labels") or {}).get(RUN, ""))
 
 
 def _main(arguments: list[str]) -> int:
-    if arguments[1:] == [_WAIT] and sys.stdin.buffer.read() == _KEEP:
-        return 0
-    if not arguments or arguments[1:] not in ([], [_WAIT]):
-        print("usage: python -m conformance.targets.reaper RUN", file=sys.stderr)
+    under_way = 0.0
+    match arguments:
+        case []:
+            return _list()
+        case [run]:
+            pass
+        case [run, word, seconds] if word == _WAIT:
+            told = sys.stdin.buffer.read()
+            if told == _KEEP:
+                return 0
+            under_way = 0.0 if told == _SETTLED else float(seconds)
+        case _:
+            print("usage: python -m conformance.targets.reaper [RUN]", file=sys.stderr)
+            return 2
+    if run.startswith("-"):
+        print("usage: python -m conformance.targets.reaper [RUN]", file=sys.stderr)
         return 2
-    remove(arguments[0])
+    try:
+        remove(run, under_way=under_way)
+    except LeftBehindError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _list() -> int:
+    try:
+        found = runs()
+    except TargetUnavailableError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for run, things in sorted(found.items()):
+        print(f"{run}  {', '.join(things)}")
     return 0
 
 

@@ -11,7 +11,10 @@ INFO = {"ServerVersion": "20.10", "OSType": "linux", "Architecture": "x86_64", "
 
 
 class Daemon:
-    """`answers` maps `METHOD path`, without version and query, to status and body; the rest is not there."""
+    """`answers` maps `METHOD path`, without version and query, to status and body; the rest is not there.
+
+    A function in their place is called for its answer.
+    """
 
     def __init__(self, path):
         self.answers = {
@@ -31,7 +34,8 @@ class Daemon:
                 path = re.sub(r"^/v[\d.]+|\?.*$", "", self.path)
                 asked = f"{self.command} {path}"
                 daemon.asked.append(asked)
-                status, body = daemon.answers.get(asked, (404, {"message": f"no {path} here"}))
+                answer = daemon.answers.get(asked, (404, {"message": f"no {path} here"}))
+                status, body = answer() if callable(answer) else answer
                 content = (body if isinstance(body, str) else json.dumps(body)).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "text/plain" if isinstance(body, str) else "application/json")
