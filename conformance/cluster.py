@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from conformance.kube import Kube, Object, RefusedError, path_of
-from conformance.observation import plight_of
+from conformance.observation import plight_of, symbolic
 from conformance.targets import Target
 
 __all__ = ["RUN_LABEL", "Cluster", "NotSeenError"]
@@ -123,15 +123,21 @@ class Cluster:
         )
 
     def wait_quiet(self, pod: str, seconds: float) -> None:
-        """Watch a pod's events until no new one has come for some seconds; one that repeats is not new."""
+        """Watch a pod's events until no new one has come for some seconds.
+
+        One that repeats is not new, nor is one in which only what differs every time does, such as a container's id.
+        """
         query = {"fieldSelector": f"involvedObject.name={pod}"}
         path = path_of("events", self.namespace)
-        query["resourceVersion"] = self.kube.get(path, query)["metadata"]["resourceVersion"]
+        listed = self.kube.get(path, query)
+        known = {_gist(event) for event in listed["items"]}
+        query["resourceVersion"] = listed["metadata"]["resourceVersion"]
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
             for event in self.kube.watch(path, query, left):
                 query["resourceVersion"] = event["object"]["metadata"]["resourceVersion"]
-                if event["type"] == "ADDED":
+                if event["type"] == "ADDED" and (gist := _gist(event["object"])) not in known:
+                    known.add(gist)
                     deadline = time.monotonic() + seconds
                     break
 
@@ -211,3 +217,8 @@ class Cluster:
         if not told:
             told = [f"last seen: {json.dumps(seen.get('status', seen)) if seen else 'nothing'}"]
         return self.redacted("; ".join(told))
+
+
+def _gist(event: Object) -> tuple[str, str, str]:
+    message = symbolic(event["message"], {})
+    return event["reason"], message, event["involvedObject"].get("fieldPath", "")

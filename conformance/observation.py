@@ -18,6 +18,7 @@ from conformance.kube import Object
 __all__ = ["Observation", "explained", "is_settled", "normalised", "observe_pod", "plight_of", "symbolic"]
 
 _BACK_OFF = {"ImagePullBackOff": "ErrImagePull", "CrashLoopBackOff": "Error"}
+_COMBINED = "(combined from similar events): "
 _BACK_OFF_TEXT = re.compile(r'^Back-off pulling image "[^"]*": \w+: ')
 # An image without layers is a bind of an empty directory, wherever the node keeps its snapshots.
 _SNAPSHOT = re.compile(r"/.*/snapshots/\d+/fs")
@@ -145,7 +146,8 @@ def normalised(seen: Observation, names: Mapping[str, str]) -> Observation:
     """The observation with what differs from run to run made symbolic.
 
     `names` maps texts of this run to symbols, e.g. the registry's address to `<registry>`. Waiting reasons lose their
-    back-off; events that only repeat an earlier one go, as a node's second look at a pod repeats them.
+    back-off; events that only repeat an earlier one go, as a node's second look at a pod repeats them, and as those do
+    that client-go combines because only an id in them differs.
     """
 
     def told(text: str) -> str:
@@ -161,7 +163,9 @@ def normalised(seen: Observation, names: Mapping[str, str]) -> Observation:
     probe = dict(seen.probe)
     if _SNAPSHOT.fullmatch(str(probe.get("root_in_fs", ""))):
         probe["root_in_fs"] = "<snapshot>"
-    events = dict.fromkeys((kind, reason, told(message), what) for kind, reason, message, what in seen.events)
+    events = dict.fromkeys(
+        (kind, reason, told(message.removeprefix(_COMBINED)), what) for kind, reason, message, what in seen.events
+    )
     return dataclasses.replace(
         seen,
         waiting=waiting,

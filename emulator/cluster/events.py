@@ -1,4 +1,4 @@
-"""Recording Events the way client-go does: an event that repeats is counted, not written anew.
+"""Recording Events the way client-go does: an event that repeats is counted, not written anew, and so are similar ones.
 
 Source: k8s.io/client-go tools/record/event.go and events_cache.go.
 """
@@ -16,6 +16,10 @@ from emulator.cluster.objects import Object
 __all__ = ["EventRecorder"]
 
 _REMEMBERED = 4096
+# The tenth message of one reason about one object, and what comes after it, are written as one event. Nobody forgets
+# them after ten minutes, as client-go does: here a clock may run faster, and that of real time means little.
+_SIMILAR = 10
+_COMBINED = "(combined from similar events): "
 _REFUSALS = frozenset({403, 404, 409})
 
 
@@ -27,6 +31,7 @@ class EventRecorder:
         self._component = component
         self._host = host
         self._seen: OrderedDict[tuple[str, ...], tuple[str, str]] = OrderedDict()
+        self._similar: OrderedDict[tuple[str, ...], set[str]] = OrderedDict()
 
     def record(self, regarding: Object, type_: str, reason: str, message: str, field_path: str = "") -> None:
         """Write an event, or count it once more where the same one was written before.
@@ -43,10 +48,14 @@ class EventRecorder:
             "apiVersion": regarding["apiVersion"],
             "fieldPath": field_path,
         }
-        key = (*involved.values(), type_, reason, message)
+        group = (*(value for field, value in involved.items() if field != "fieldPath"), type_, reason)
+        if self._are_many(group, message):
+            key, message = group, _COMBINED + message
+        else:
+            key = (*involved.values(), type_, reason, message)
         involved["resourceVersion"] = meta.get("resourceVersion", "")
         try:
-            if key not in self._seen or not self._count(key):
+            if key not in self._seen or not self._count(key, message):
                 self._seen[key] = self._write(involved, type_, reason, message)
         except ApiError as error:
             if error.code not in _REFUSALS:
@@ -55,13 +64,25 @@ class EventRecorder:
         while len(self._seen) > _REMEMBERED:
             self._seen.popitem(last=False)
 
-    def _count(self, key: tuple[str, ...]) -> bool:
+    def _are_many(self, group: tuple[str, ...], message: str) -> bool:
+        """Whether a reason has come with so many messages about one object that they are one event from now on."""
+        messages = self._similar.setdefault(group, set())
+        self._similar.move_to_end(group)
+        messages.add(message)
+        while len(self._similar) > _REMEMBERED:
+            self._similar.popitem(last=False)
+        if len(messages) < _SIMILAR:
+            return False
+        messages.pop()
+        return True
+
+    def _count(self, key: tuple[str, ...], message: str) -> bool:
         namespace, name = self._seen[key]
         try:
             event = self._api.get("events", name, namespace)
         except ApiError:
             return False
-        patch = {"count": event.get("count", 1) + 1, "lastTimestamp": Clock.timestamp()}
+        patch = {"count": event.get("count", 1) + 1, "message": message, "lastTimestamp": Clock.timestamp()}
         self._api.patch("events", name, patch, namespace, kind="merge")
         return True
 

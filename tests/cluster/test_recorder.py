@@ -49,3 +49,19 @@ def test_an_event_in_a_namespace_that_goes_is_dropped(api: Api, make_pod):
     api.delete("namespaces", "going")
     EventRecorder(api, "kubelet").record(pod, "Normal", "A", "b")
     assert api.list("events").items == []
+
+
+def test_the_tenth_message_of_a_reason_and_what_follows_are_one_event(api: Api, make_pod):
+    """As recorded: nine events `Failed` that each name another container, then one that is combined from the rest."""
+    pod = api.create("pods", make_pod())
+    recorder = EventRecorder(api, "kubelet", "node")
+    for number in range(13):
+        recorder.record(pod, "Warning", "Failed", f"Error: container {number}", "spec.containers{probe}")
+    recorder.record(pod, "Warning", "Failed", "Error: of the pod")
+    recorder.record(pod, "Warning", "BackOff", "another reason")
+    told = {event["message"]: event["count"] for event in api.list("events").items}
+    assert told == {
+        **{f"Error: container {number}": 1 for number in range(9)},
+        "(combined from similar events): Error: of the pod": 5,
+        "another reason": 1,
+    }

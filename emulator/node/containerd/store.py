@@ -134,7 +134,8 @@ class ImageStore:
             CriError: "failed to mount image volume: …".
         """
         if not self.profile.image_volumes:
-            raise CriError.unknown(self._say("volumes-unsupported", container=container_id or self._made_up_id))
+            # Every attempt to create a container is at one of its own.
+            raise CriError.unknown(self._say("volumes-unsupported", container=container_id or secrets.token_hex(32)))
         try:
             return await self._mount(reference, subpath, identity, sandbox_id or self._made_up_id)
         except CriError as error:
