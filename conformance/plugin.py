@@ -21,7 +21,8 @@ from conformance.claims import Claim, Verdict, claim_of
 from conformance.cluster import Cluster
 from conformance.kube import RefusedError
 from conformance.lab import Lab
-from conformance.record import NotRealError, place_of, record, record_claims
+from conformance.record import NotRealError, fingerprint_name, place_of, record, record_claims
+from conformance.recordings import recordings
 from conformance.report import Judgement, Reporter, UnreadableError
 from conformance.targets import Description, Options, Target, TargetUnavailableError, start
 
@@ -96,7 +97,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         except NotRealError as error:
             pytest.exit(f"--record: {error}", returncode=1)
     if config.option.record in {"all", "cases", "missing"}:
-        for path in record(target, _observations(config), missing=config.option.record == "missing"):
+        for path in record(target, _observations(config), skip=_recorded(config, target)):
             print(f"recorded {path.relative_to(config.rootpath)}")
     Lab.prepare(target, _shared(target))
     engine.prepare(target, _shared(target))
@@ -286,6 +287,14 @@ def _pool(item: pytest.Item) -> str:
 def _shared(target: Target) -> str:
     """Where the repositories are that all tests of a run use."""
     return f"{target.description.run}/shared"
+
+
+def _recorded(config: pytest.Config, target: Target) -> set[str]:
+    """The cases that need not be recorded again."""
+    if config.option.record != "missing":
+        return set()
+    here = fingerprint_name(target.fingerprint)
+    return {case for recording in recordings() if recording.fingerprint == here for case in recording.cases}
 
 
 def _observations(config: pytest.Config) -> Path:

@@ -10,7 +10,7 @@ import dataclasses
 import platform
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -84,22 +84,18 @@ def lab_for(target: Target, case: Case) -> Lab:
     return Lab(cluster, LAB, LAB, nonce=case.name if case in image_cases() else FIRST)
 
 
-def record(target: Target, folder: Path, *, missing: bool = False, workers: int = 12) -> Iterator[Path]:
+def record(target: Target, folder: Path, *, skip: Collection[str] = (), workers: int = 12) -> Iterator[Path]:
     """Run every case on a fresh target and write its file into the folder of the target's fingerprint.
 
-    With `missing`, only the cases that have none yet, after the first, which every recording begins with. Raises
-    NotRealError for an emulator. Files are written whole or not at all.
+    Those to `skip` are left out, but for the first, which every recording begins with. Raises NotRealError for an
+    emulator. Files are written whole or not at all.
     """
     place = place_of(target, folder)
     Lab.prepare(target, LAB)
     pool = ThreadPoolExecutor(workers)
     try:
         for stage in stages():
-            asked = [
-                case
-                for case in stage
-                if not missing or case.name == FIRST or not (place / f"{case.name}.json").exists()
-            ]
+            asked = [case for case in stage if case.name == FIRST or case.name not in skip]
             yield from pool.map(lambda case: _record(target, case, place), asked)
     finally:
         # Who ends a recording does not wait for the cases under way: their target goes, and they fail.
