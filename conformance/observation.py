@@ -45,6 +45,7 @@ _SYMBOLS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r'"extract-\d+-\S+ ', '"extract-<n> '),
         (r"mount callback failed on \S+", "mount callback failed on <path>"),
         (r"/\S*/tmpmounts/containerd-mount\d+", "<path>"),
+        (r"/snapshots/\d+/fs\b", "/snapshots/<n>/fs"),
         (r'"/[^" ]*/image-volumes/[^" ]*"', '"<volume-mount>"'),
         (r'failed to generate container "[0-9a-f]{64}"', 'failed to generate container "<id>"'),
         (r"\bwaited [0-9.]+ s in vain", "waited <patience> in vain"),
