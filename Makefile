@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 GO_FLAGS := -trimpath -buildvcs=false -ldflags "-s -w"
 export CGO_ENABLED := 0
 
-.PHONY: screenshot help setup build conformance test check fmt bench clean conformance-kind fidelity node-image test-terraform tf-fmt
+.PHONY: screenshot help setup build conformance test check fmt bench clean conformance-kind differential fidelity node-image test-terraform tf-fmt
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ conformance-kind: setup ## the suite on a real node in Docker; NODE_IMAGE=… RE
 
 fidelity: setup ## how truthful the emulator is: every recording of a real cluster, replayed
 	python -m conformance.truth
+
+differential: setup ## made-up layer trees on a real node in Docker and on the emulator; TREES=500 SEED=0 NODE_IMAGE=… REGISTRY_IMAGE=…
+	python -m conformance.differential --target=kind --trees=$(or $(TREES),500) --seed=$(or $(SEED),0) $(if $(NODE_IMAGE),--node-image=$(NODE_IMAGE)) $(if $(REGISTRY_IMAGE),--registry-image=$(REGISTRY_IMAGE))
 
 # The tests of terraform/ run where a Terraform is, and say so where none is: `make test-terraform` gets one.
 test: setup check ## every check and every test

@@ -135,10 +135,10 @@ class _Both:
     ) -> Iterator[Difference]:
         with progress("the emulator", len(trees)) as tell:
             seen = self._other.survey(trees, tell=tell)
-        # What the one refuses, the other most likely does, and one such tree stops a pod.
+        # What the one refuses, the other most likely does.
         refused = [number for number, one in enumerate(seen) if one.outcome != "mounted"]
         with progress(self._right.target.name, len(trees)) as tell:
-            self.expected = self._right.survey(trees, alone=refused, tell=tell)
+            self.expected = self._right.survey(trees, refused=refused, tell=tell)
         yield from compare(trees, self.expected, seen, self._lacks)
 
     def explain(self, found: Sequence[Difference]) -> int:

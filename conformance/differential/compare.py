@@ -15,7 +15,7 @@ __all__ = ["Difference", "compare", "differences"]
 # overlayfs itself can show this; the emulator, whose volume is a plain directory, leaves such names out.
 _LISTED_WHITEOUT = re.compile(r"ERR l?stat: no such file or directory|ERR lstat .*: no such file or directory")
 # What a line says of devices without the right to make them, and of a file whose owner and mode are not kept.
-_DEVICE = re.compile(r"Dc?[rwxst-]+ ")
+_DEVICE = re.compile(r"Dc?[rwxst-]* ")
 
 
 @dataclass(frozen=True)

@@ -21,5 +21,5 @@ def replay(recorded: RecordedTrees) -> list[Difference]:
     with start(Options(runtime=recorded.runtime, speed=_SPEED)) as description:
         target = Target(description)
         with Surveyor(target) as surveyor:
-            seen = surveyor.survey(recorded.trees, alone=refused)
+            seen = surveyor.survey(recorded.trees, refused=refused)
         return list(compare(recorded.trees, recorded.seen, seen, target.lacks.keys()))

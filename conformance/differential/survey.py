@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import secrets
 import time
@@ -25,6 +26,8 @@ _AT = "/trees"
 _MOUNTED = "mounted"
 # A directory or file that no header dates has the time of its unpacking; clocks may differ by so many seconds.
 _SLACK = 600
+# How long a node may take over a tree, at its slowest.
+_SECONDS_PER_TREE = 20.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Surveyor:
         self._per_pod = per_pod
         self._workers = workers
         self._run = f"differential-{secrets.token_hex(3)}"
+        # A pod does here what thirty do elsewhere.
+        target.patience = max(target.patience, _SECONDS_PER_TREE * per_pod)
         self._cluster = Cluster(target, self._run)
         Lab.prepare(target, self._run)
 
@@ -64,21 +69,26 @@ class Surveyor:
         self,
         trees: Sequence[Tree],
         *,
-        alone: Collection[int] = (),
+        refused: Collection[int] | None = None,
         tell: Callable[[int], None] = lambda _: None,
     ) -> list[Seen]:
         """What became of each tree, in their order.
 
-        Trees share pods, but for those whose number is in `alone`: known to fail, they would stop the pod of the
-        others, which then has to be run again without them. `tell` hears how many are done.
+        Trees that mount share a container; those that are refused would keep it from starting, and have one each.
+        Whoever knows which are `refused` (by their numbers) saves the others' containers; no more than that depends
+        on it. `tell` hears how many trees are done.
         """
+        numbers = range(len(trees))
+        apart = list(numbers) if refused is None else sorted(refused)
+        together = [number for number in numbers if number not in set(apart)]
         found: dict[int, Seen] = {}
-        together = [number for number in range(len(trees)) if number not in alone]
-        groups = [[number] for number in sorted(alone)]
-        groups += [together[at : at + self._per_pod] for at in range(0, len(together), self._per_pod)]
         with ThreadPoolExecutor(self._workers) as pool:
-            references = dict(enumerate(pool.map(self._push, trees)))
-            runs = [pool.submit(self._group, {number: references[number] for number in group}) for group in groups]
+            references = dict(zip(numbers, pool.map(self._push, trees), strict=True))
+            runs = [
+                pool.submit(look, {number: references[number] for number in chosen[at : at + self._per_pod]})
+                for look, chosen in ((self._apart, apart), (self._together, together))
+                for at in range(0, len(chosen), self._per_pod)
+            ]
             try:
                 for run in runs:
                     found |= run.result()
@@ -86,7 +96,7 @@ class Surveyor:
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
-        return [found[number] for number in range(len(trees))]
+        return [found[number] for number in numbers]
 
     def _push(self, tree: Tree) -> str:
         """Push a tree's image, whose tag says what it is; its reference."""
@@ -96,42 +106,45 @@ class Surveyor:
         repository.push(image, tag)
         return f"{repository.reference}:{tag}"
 
-    def _group(self, references: dict[int, str]) -> dict[int, Seen]:
-        """Mount images in one pod, without those that turn out to stop it."""
+    def _together(self, references: Mapping[int, str]) -> dict[int, Seen]:
+        """What became of images that one container mounts; if it does not start, each gets a container of its own."""
+        (seen,) = self._look({"all": references}).values()
+        if seen.outcome != _MOUNTED:
+            return self._apart(references)
+        return {number: Seen(_MOUNTED, files=seen.probe[f"{_AT}/{number}"]) for number in references}
+
+    def _apart(self, references: Mapping[int, str]) -> dict[int, Seen]:
+        """What became of images that a container each mounts; the kubelet starts those containers that it can."""
+        containers = {f"tree-{number}": {number: reference} for number, reference in references.items()}
         found: dict[int, Seen] = {}
-        while references:
-            began = time.time()
-            seen = self._look(references)
+        for name, seen in self._look(containers).items():
+            ((number, reference),) = containers[name].items()
             if seen.outcome == _MOUNTED:
-                for number, files in _listings(seen, references):
-                    found[number] = Seen(_MOUNTED, files=dict(_timeless(files, began)))
-                return found
-            culprits = [number for number, reference in references.items() if f'"{reference}"' in seen.message]
-            if len(references) == 1 or len({references[number] for number in culprits}) == 1:
-                refused = culprits or list(references)
-                for number in refused:
-                    plain = normalised(seen, {references[number]: "<image>"})
-                    found[number] = Seen(plain.outcome, plain.message)
-                    del references[number]
-                continue
-            # The message does not say which of them: each half by itself.
-            numbers = list(references)
-            for half in (numbers[: len(numbers) // 2], numbers[len(numbers) // 2 :]):
-                found |= self._group({number: references[number] for number in half})
-            return found
+                found[number] = Seen(_MOUNTED, files=seen.probe[f"{_AT}/{number}"])
+            else:
+                plain = normalised(seen, {reference: "<image>"})
+                found[number] = Seen(plain.outcome, plain.message)
         return found
 
-    def _look(self, references: Mapping[int, str]) -> Observation:
+    def _look(self, containers: Mapping[str, Mapping[int, str]]) -> dict[str, Observation]:
+        """Run a pod until all its containers have come to an end or are stuck: what was seen of each."""
+        began = time.time()
         name = f"trees-{secrets.token_hex(5)}"
-        self._cluster.create("pods", self._pod(name, references))
-        settled = self._cluster.wait("pods", name, is_settled, "to end or to be stuck")
-        log = self._cluster.log(name) if settled["status"]["phase"] in {"Succeeded", "Failed"} else ""
+        self._cluster.create("pods", self._pod(name, containers))
+        pod = self._cluster.wait("pods", name, _is_settled, "to have all containers ended or stuck")
+        found = {}
+        for status in pod["status"]["containerStatuses"]:
+            ended = "terminated" in status["state"]
+            log = self._cluster.log(name, status["name"]) if ended else ""
+            phase = "" if not ended else "Failed" if status["state"]["terminated"]["exitCode"] else "Succeeded"
+            seen = observe_pod({"status": {"phase": phase, "containerStatuses": [status]}}, [], log)
+            surveys = {place: dict(_timeless(files, began)) for place, files in seen.probe.items()}
+            found[status["name"]] = dataclasses.replace(seen, probe=surveys)
         self._cluster.kube.delete(path_of("pods", self._cluster.namespace, name), {"gracePeriodSeconds": "0"})
-        return observe_pod(settled, [], log)
+        return found
 
-    def _pod(self, name: str, references: Mapping[int, str]) -> Object:
+    def _pod(self, name: str, containers: Mapping[str, Mapping[int, str]]) -> Object:
         """A pod of root's, who sees everything."""
-        places = {number: f"{_AT}/{number}" for number in references}
         return {
             "metadata": {"name": name},
             "spec": {
@@ -140,23 +153,30 @@ class Surveyor:
                 "terminationGracePeriodSeconds": 1,
                 "containers": [
                     {
-                        "name": "probe",
+                        "name": container,
                         "image": f"{self.target.registry.name}/{self._run}/probe:v1",
-                        "args": ["survey", *places.values()],
-                        "volumeMounts": [{"name": f"v{number}", "mountPath": at} for number, at in places.items()],
+                        "args": ["survey", *(f"{_AT}/{number}" for number in references)],
+                        "volumeMounts": [
+                            {"name": f"v{number}", "mountPath": f"{_AT}/{number}"} for number in references
+                        ],
                     }
+                    for container, references in containers.items()
                 ],
                 "volumes": [
                     {"name": f"v{number}", "image": {"reference": reference, "pullPolicy": "IfNotPresent"}}
+                    for references in containers.values()
                     for number, reference in references.items()
                 ],
             },
         }
 
 
-def _listings(seen: Observation, references: Mapping[int, str]) -> Iterator[tuple[int, Mapping[str, str]]]:
-    for number in references:
-        yield number, seen.probe[f"{_AT}/{number}"]
+def _is_settled(pod: Object) -> bool:
+    statuses = pod["status"].get("containerStatuses", [])
+    return bool(statuses) and all(
+        "terminated" in status["state"] or is_settled({"status": {"containerStatuses": [status]}})
+        for status in statuses
+    )
 
 
 def _timeless(files: Mapping[str, str], began: float) -> Iterator[tuple[str, str]]:

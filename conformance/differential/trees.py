@@ -16,16 +16,19 @@ __all__ = ["Tree", "generate", "image_of", "size_of", "trees"]
 # Layers, lowest first, each a list of entries as an image case writes them (fixtures/entries.py).
 Tree = Sequence[Sequence[dict[str, Any]]]
 
-_NAMES = ("a", "b", "c", "d")
+# What is mostly a directory or a link to one, and what is mostly a file: were they one, most trees would be refused.
+_FOLDERS = ("a", "b", "c")
+_LEAVES = ("d", "e", "f")
 _ODD_NAMES = (
     "caf\u00e9", "cafe\u0301", "with space", " ", "back\\slash", "new\nline", "tab\t", "\U0001f4e6", "-rf", "*", "%2e",
     "...", "..a", ".hidden", "\u202etxt", "a:b", "x" * 100, "x" * 101, "x" * 255, "\u00e9" * 127,
 )  # fmt: skip
 _HOSTILE_PATHS = (
     "/a", "//a/b", "/", "./", ".", "..", "../a", "../../a/b", "a/../b", "a/./b", "a//b", "a/..", "a/../../b", "./a",
-    "a/b/../../../c", "x" * 256, "a/" + "x" * 256, "/".join(["d"] * 130), "/".join(["deep" * 20] * 40),
+    "a/b/../../../c", "x" * 256, "a/" + "x" * 256, "/".join(["a"] * 30), "/".join(["deep" * 20] * 12),
+    "/".join(["deep" * 20] * 52),
 )  # fmt: skip
-_WHITEOUTS = (".wh.a", ".wh.b", ".wh.c", ".wh..wh..opq")
+_WHITEOUTS = (".wh.a", ".wh.b", ".wh.d", ".wh.e", ".wh..wh..opq")
 _ODD_WHITEOUTS = (".wh.", ".wh..", ".wh...", ".wh..wh.plnk", ".wh..wh.aufs", ".wh..wh.a", ".wh.a ", "..wh.a", ".wh")
 _TARGETS = (
     "a", "b", "c", "a/b", "../a", "../b", "../../a", "/a", "/a/b", "/", ".", "..", "./b", "nowhere", "../../../../etc",
@@ -40,7 +43,6 @@ _PAX = (
     {"SCHILY.xattr.user.note": ""},
     {"SCHILY.xattr.user.a": "1", "SCHILY.xattr.user.b": "2"},
     {"SCHILY.xattr.user.caf\u00e9": "\u00e9"},
-    {"SCHILY.xattr.user.overlay.opaque": "y"},
     {"SCHILY.xattr.trusted.note": "hello"},
     {"SCHILY.xattr.trusted.overlay.opaque": "y"},
     {"SCHILY.xattr.trusted.overlay.redirect": "/a"},
@@ -64,40 +66,61 @@ def _rarely(often: st.SearchStrategy[Any], rare: st.SearchStrategy[Any], percent
     return _happens(percent).flatmap(lambda happens: rare if happens else often)
 
 
-_name = _rarely(st.sampled_from(_NAMES), st.sampled_from(_ODD_NAMES), 4)
-_inside = st.lists(_name, min_size=1, max_size=3).map("/".join)
-_path = _rarely(_inside, st.sampled_from(_HOSTILE_PATHS), 6)
+_leaf = _rarely(st.sampled_from(_LEAVES), st.sampled_from(_ODD_NAMES), 5)
+_folder = _rarely(st.sampled_from(_FOLDERS), st.sampled_from(_LEAVES + _ODD_NAMES), 4)
 
 
 @st.composite
-def _whiteout_paths(draw: st.DrawFn) -> str:
-    folder = draw(st.lists(st.sampled_from(_NAMES), max_size=2))
-    return "/".join([*folder, draw(_rarely(st.sampled_from(_WHITEOUTS), st.sampled_from(_ODD_WHITEOUTS), 7))])
+def _paths(draw: st.DrawFn, last: st.SearchStrategy[str]) -> str:
+    if draw(_happens(5)):
+        return draw(st.sampled_from(_HOSTILE_PATHS))
+    return "/".join([*draw(st.lists(_folder, max_size=2)), draw(last)])
+
+
+def _may_be_linked_to(entry: dict[str, Any]) -> bool:
+    return entry.get("type") != "dir" and not entry["path"].endswith(("/", ".")) and ".wh." not in entry["path"]
 
 
 @st.composite
-def _entries(draw: st.DrawFn) -> dict[str, Any]:
-    kinds = ["file"] * 9 + ["dir"] * 7 + ["symlink"] * 4 + ["hardlink"] * 2 + ["whiteout"] * 5 + ["special"]
+def _entries(draw: st.DrawFn, earlier: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """One entry; a hard link mostly leads to an earlier file of its layer, which it needs to be taken at all."""
+    kinds = ["file"] * 8 + ["dir"] * 7 + ["symlink"] * 4 + ["hardlink"] * 3 + ["whiteout"] * 5 + ["special"] * 2
     kind = draw(st.sampled_from(kinds))
+    files = [entry["path"] for entry in earlier if _may_be_linked_to(entry)]
+    if kind == "hardlink" and not files and not draw(_happens(10)):
+        kind = "file"
     if kind == "special":
-        kind = draw(st.sampled_from(["fifo", "char", "block", "contiguous"] * 4 + ["unknown"]))
+        kind = draw(_rarely(st.sampled_from(["fifo", "char", "block"]), st.sampled_from(["contiguous", "unknown"]), 10))
     if kind == "whiteout":
-        entry: dict[str, Any] = {"path": draw(_whiteout_paths())}
+        names = _rarely(st.sampled_from(_WHITEOUTS), st.sampled_from(_ODD_WHITEOUTS), 6)
+        entry: dict[str, Any] = {
+            "path": "/".join([*draw(st.lists(st.sampled_from(_FOLDERS), max_size=2)), draw(names)])
+        }
         if draw(_happens(5)):
             entry["type"] = draw(st.sampled_from(["dir", "symlink", "char"]))
     else:
-        entry = {"path": draw(_path)}
+        entry = {"path": draw(_paths(_folder if kind in {"dir", "symlink"} else _leaf))}
         if kind == "dir" and draw(st.booleans()):
             entry["path"] += "/"
         elif kind != "file" or entry["path"].endswith("/"):
             entry["type"] = kind
     if kind in {"file", "contiguous"} and draw(st.booleans()):
         entry["text"] = draw(st.sampled_from(["mine\n", "yours\n", "x" * 600]))
-    if kind in {"symlink", "hardlink"}:
-        entry["link"] = draw(_rarely(st.sampled_from(_TARGETS), _inside, 40))
+    if kind == "hardlink" and files and not draw(_happens(5)):
+        entry["link"] = draw(st.sampled_from(files))
+    elif kind in {"symlink", "hardlink"} or entry.get("type") == "symlink":
+        entry["link"] = draw(st.one_of(st.sampled_from(_TARGETS), _paths(_folder)))
     if kind in {"char", "block"} or entry.get("type") == "char":
         entry["device"] = list(draw(st.sampled_from(_DEVICES)))
     return entry | draw(_attributes())
+
+
+@st.composite
+def _layers(draw: st.DrawFn) -> list[dict[str, Any]]:
+    layer: list[dict[str, Any]] = []
+    for _ in range(draw(st.integers(0, 8))):
+        layer.append(draw(_entries(layer)))
+    return layer
 
 
 @st.composite
@@ -117,7 +140,7 @@ def _attributes(draw: st.DrawFn) -> dict[str, Any]:
 
 def trees() -> st.SearchStrategy[Tree]:
     """Trees of one to four layers."""
-    return st.lists(st.lists(_entries(), max_size=7), min_size=1, max_size=4)
+    return st.lists(_layers(), min_size=1, max_size=4)
 
 
 def generate(count: int, starting_with: int) -> list[Tree]:
