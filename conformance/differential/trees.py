@@ -84,13 +84,13 @@ def _may_be_linked_to(entry: dict[str, Any]) -> bool:
 @st.composite
 def _entries(draw: st.DrawFn, earlier: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """One entry; a hard link mostly leads to an earlier file of its layer, which it needs to be taken at all."""
-    kinds = ["file"] * 8 + ["dir"] * 7 + ["symlink"] * 4 + ["hardlink"] * 3 + ["whiteout"] * 5 + ["special"] * 2
+    kinds = ["file"] * 8 + ["dir"] * 7 + ["symlink"] * 4 + ["hardlink"] * 3 + ["whiteout"] * 5 + ["special"] * 3
     kind = draw(st.sampled_from(kinds))
     files = [entry["path"] for entry in earlier if _may_be_linked_to(entry)]
     if kind == "hardlink" and not files and not draw(_happens(10)):
         kind = "file"
     if kind == "special":
-        kind = draw(_rarely(st.sampled_from(["fifo", "char", "block"]), st.sampled_from(["contiguous", "unknown"]), 10))
+        kind = draw(_rarely(st.sampled_from(["fifo", "char", "block"]), st.sampled_from(["contiguous", "unknown"]), 15))
     if kind == "whiteout":
         names = _rarely(st.sampled_from(_WHITEOUTS), st.sampled_from(_ODD_WHITEOUTS), 6)
         entry: dict[str, Any] = {
