@@ -34,6 +34,10 @@ class Kind(enum.StrEnum):
     NEW = "newly judged"
     GONE = "no longer judged"
 
+    def counted(self, number: int) -> str:
+        """So many changes of this kind, in words."""
+        return f"{number} {self}{'s' if self is Kind.REGRESSION and number != 1 else ''}"
+
 
 @dataclass(frozen=True)
 class Change:
@@ -77,7 +81,10 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs side by side: verdicts that changed, what changed around them, pools that only one run judged."""
+    """Two runs side by side: verdicts that changed, what changed around them, pools that only one run judged.
+
+    A pool's name is empty where the target was judged as a whole.
+    """
 
     baseline: Results
     changes: tuple[Change, ...]

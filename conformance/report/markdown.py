@@ -49,15 +49,19 @@ def _changes(comparison: Comparison) -> Iterable[str]:
         rows = [(one.where or "all", one.what, one.before, one.after) for one in comparison.differences]
         yield _table(("pool", "what", "was", "is"), [[_code(cell) for cell in row] for row in rows])
     for pool in comparison.pools_gone:
-        yield f"- Pool {_code(pool)}: only the earlier run judged it.\n"
+        yield f"- {_pool(pool)}: only the earlier run judged it.\n"
     for pool in comparison.pools_new:
-        yield f"- Pool {_code(pool)}: the earlier run did not judge it.\n"
+        yield f"- {_pool(pool)}: the earlier run did not judge it.\n"
     share = _ROOM // len(Kind)
     for kind in Kind:
         told = [change for change in comparison.changes if change.kind is kind]
         if told:
-            yield f"**{len(told)} {kind}**\n"
+            yield f"**{kind.counted(len(told))}**\n"
             yield _within(share, list(map(_change, told)))
+
+
+def _pool(name: str) -> str:
+    return f"Pool {_code(name)}" if name else "The target as a whole"
 
 
 def _change(change: Change) -> str:
@@ -91,7 +95,7 @@ def _topics(results: Results) -> Iterable[str]:
     for topic in dict.fromkeys(one.claim.topic for one in results.judged):
         ones = [one for one in results.judged if one.claim.topic == topic]
         rows.append([_text(topic), *(_counts(one.verdict for one in ones if one.pool == pool) for pool in pools)])
-    yield _table(("topic", *(pool or "verdicts" for pool in pools)), rows)
+    yield _table(("topic", *map(results.heading_of, pools)), rows)
 
 
 def _counts(verdicts: Iterable[Verdict]) -> str:
@@ -109,7 +113,7 @@ def _not_passed(results: Results) -> Iterable[str]:
 
 def _group(ones: Sequence[Judgement]) -> str:
     one = ones[0]
-    pools = ", ".join(other.pool for other in ones)
+    pools = ", ".join(filter(None, (other.pool for other in ones)))
     where = f" on <code>{_text(pools)}</code>" if pools else ""
     told = _text(first_line(one.evidence)[:200])
     head = f"{_html(_SIGNS[one.verdict])} <code>{_text(one.claim.id)}</code>{where}: {told}"

@@ -38,7 +38,7 @@ class Reporter:
         self.results: Results | None = None
         self.comparison: Comparison | None = None
         self._baseline = read(baseline) if baseline else None
-        self._options = {name: str(value) for name, value in (options or {}).items()}
+        self._options = {name: told for name, value in (options or {}).items() if (told := _told(value))}
         self._started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         self._clock = time.monotonic()
 
@@ -80,3 +80,7 @@ def write_all(folder: Path, results: Results, comparison: Comparison | None) -> 
     if step := os.environ.get(_STEP_SUMMARY):
         with Path(step).open("a", encoding="utf-8") as file:
             file.write(told)
+
+
+def _told(value: object) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

@@ -17,6 +17,8 @@ __all__ = ["SCHEMA", "Judgement", "Provenance", "Results", "UnreadableError", "r
 
 # The version of the file's form. It changes when a reader of the old form would misread the new one.
 SCHEMA = 1
+# What is judged once, not pool by pool.
+_WHOLE = "whole target"
 _BAD = frozenset({Verdict.FAIL, Verdict.ERROR})
 _NODE_REQUIRED = [one.name for one in dataclasses.fields(NodeFingerprint) if one.default is dataclasses.MISSING]
 _NODE_OPTIONAL = [one.name for one in dataclasses.fields(NodeFingerprint) if one.default is not dataclasses.MISSING]
@@ -76,6 +78,10 @@ class Results:
     def failed(self) -> bool:
         """Whether a claim failed or could not be judged, or none was judged at all."""
         return not self.judged or any(one.verdict in _BAD for one in self.judged)
+
+    def heading_of(self, pool: str) -> str:
+        """What stands above a pool's verdicts: its name, or a word for what belongs to none."""
+        return pool or ("verdict" if self.pools == [""] else _WHOLE)
 
     def nodes_of(self, pool: str) -> list[NodeFingerprint]:
         """The nodes of a pool; where claims were not judged per pool, all of them."""

@@ -37,7 +37,7 @@ def lines(results: Results, comparison: Comparison | None = None) -> list[Line]:
         [topic, *(counted(one.verdict for one in ones if one.pool == pool) or "none" for pool in pools)]
         for topic, ones in by_topic.items()
     ]
-    head = [["", *pools]] if any(pools) else []
+    head = [["", *map(results.heading_of, pools)]] if any(pools) else []
     laid = _table([*head, *rows])
     found += [(line, "bold") for line in laid[: len(head)]]
     indent = 4 + max((len(topic) for topic in by_topic), default=0)
@@ -47,7 +47,7 @@ def lines(results: Results, comparison: Comparison | None = None) -> list[Line]:
             one = alike[0]
             if one.verdict is not Verdict.PASS:
                 mark, colour = _MARKS[one.verdict]
-                where = f" [{', '.join(other.pool for other in alike)}]" if any(pools) else ""
+                where = f" [{', '.join(results.heading_of(other.pool) for other in alike)}]" if any(pools) else ""
                 told = f"{mark}: {one.claim.id}{where}: {first_line(one.evidence)}"
                 found.append((f"  {'':<{indent}}{told}", colour))
     verdicts = [one.verdict for one in results.judged]
@@ -75,15 +75,15 @@ def _changes(comparison: Comparison) -> list[Line]:
         found = [(f"no verdict changed {since}", "green")]
     else:
         counts = Counter(change.kind for change in comparison.changes)
-        told = ", ".join(f"{counts[kind]} {kind}" for kind in Kind if counts[kind])
+        told = ", ".join(kind.counted(counts[kind]) for kind in Kind if counts[kind])
         found = [(f"changed {since}: {told}", "red" if comparison.regressions else "yellow")]
     if comparison.differences:
         rows = [
             [one.where, one.what, f"{one.before or _UNSAID} → {one.after or _UNSAID}"] for one in comparison.differences
         ]
         found += [(line, "") for line in _table(rows)]
-    found += [(f"  pool {pool}: only the earlier run judged it", "yellow") for pool in comparison.pools_gone]
-    found += [(f"  pool {pool}: the earlier run did not judge it", "yellow") for pool in comparison.pools_new]
+    found += [(f"  {_pool(pool)}: only the earlier run judged it", "yellow") for pool in comparison.pools_gone]
+    found += [(f"  {_pool(pool)}: the earlier run did not judge it", "yellow") for pool in comparison.pools_new]
     for change in comparison.changes:
         where = f" [{change.pool}]" if change.pool else ""
         colour = _KIND_COLOURS.get(change.kind, "yellow")
@@ -94,6 +94,10 @@ def _changes(comparison: Comparison) -> list[Line]:
             if one
         ]
     return [*found, ("", "")]
+
+
+def _pool(name: str) -> str:
+    return f"pool {name}" if name else "the target as a whole"
 
 
 def grouped(ones: Iterable[Judgement]) -> list[list[Judgement]]:

@@ -99,3 +99,16 @@ def test_markdown_fits_into_a_step_summary_however_much_there_is_to_tell(made) -
     told = markdown(results, compare(baseline, results))
     assert len(told.encode()) < 2**20
     assert "more in report.html" in told
+
+
+def test_what_is_judged_once_stands_beside_the_pools(made) -> None:
+    results = made({"": {"api/a": "fail"}, "east": {"mount/b": "pass"}})
+    told = [line for line, _ in lines(results)]
+    assert told[0].split() == ["whole", "target", "east"]
+    assert told[2] == "           FAIL: api/a [whole target]: fail: saw something"
+    assert "| topic | whole target | east |" in markdown(results)
+    whole = made({"": {"api/a": "pass"}})
+    assert ("  the target as a whole: only the earlier run judged it", "yellow") in lines(
+        made({"east": {"mount/b": "pass"}, "west": {"mount/b": "pass"}}),
+        compare(whole, made({"east": {"mount/b": "pass"}, "west": {"mount/b": "pass"}})),
+    )
