@@ -9,7 +9,8 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 GO_FLAGS := -trimpath -buildvcs=false -ldflags "-s -w"
 export CGO_ENABLED := 0
 
-.PHONY: screenshot help setup build conformance test check fmt bench clean conformance-kind differential fidelity node-image test-terraform tf-fmt
+.PHONY: screenshot help setup build conformance test check fmt bench clean conformance-kind differential fidelity node-image test-terraform tf-fmt \
+	tf-apply tf-destroy up down push-engine push-content deploy smoke-test rollout rollback status
 
 help: ## what can be made
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-18s %s\n", $$1, $$2}'
@@ -84,6 +85,44 @@ fmt: $(VENV)/ready ## format the code
 
 bench: setup ## measured ratios against named peers
 	python -m bench
+
+# The sample system. Settings are variables; `python -m imgvol.deployment --help` tells them all.
+HERE := $(filter emulator kind,$(TARGET))$(filter packager,$(ENGINE_BUILD))
+# What is given to make, is in the environment of what it runs.
+DO = @python -m imgvol.deployment $@
+
+tf-apply: $(VENV)/ready ## make the cloud resources; ACR_NAME=…
+	$(DO)
+
+tf-destroy: $(VENV)/ready ## remove the cloud resources; ACR_NAME=…
+	$(DO)
+
+up: setup ## start TARGET=emulator or TARGET=kind in the background
+	$(DO)
+
+down: $(VENV)/ready ## end it
+	$(DO)
+
+push-engine: $(if $(HERE),setup,$(VENV)/ready) ## the engine's image, by ACR Tasks or ENGINE_BUILD=packager
+	$(DO)
+
+push-content: $(VENV)/ready ## project-content/ as PROJECT_TAG=project-content:v1.0.0
+	$(DO)
+
+deploy: $(VENV)/ready ## the manifests; VARIANT=production pins digests
+	$(DO)
+
+smoke-test: $(VENV)/ready ## does every pod serve the pushed content?
+	$(DO)
+
+rollout: $(VENV)/ready ## other content; DIGEST=sha256:…
+	$(DO)
+
+rollback: $(VENV)/ready ## the content before
+	$(DO)
+
+status: $(VENV)/ready ## what runs
+	$(DO)
 
 clean: ## remove what was built
 	rm -rf build $(VENV)

@@ -6,6 +6,7 @@ from packager.errors import PackagerError, UsageError
 from packager.images import Variant
 from packager.inspecting import Inspected, inspect
 from packager.layers import Progress
+from packager.listing import Listed, list_files
 from packager.packing import Packed, pack, pack_program
 from packager.pushing import Pushed, push, push_program
 from packager.verifying import verify
@@ -15,6 +16,7 @@ __all__ = [
     "Compression",
     "Credentials",
     "Inspected",
+    "Listed",
     "PackagerError",
     "Packed",
     "Progress",
@@ -23,6 +25,7 @@ __all__ = [
     "Variant",
     "Violation",
     "inspect",
+    "list_files",
     "pack",
     "pack_program",
     "push",
