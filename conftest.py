@@ -62,6 +62,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="write what every case does on this real target, and every claim's verdict, into fixtures/observations; "
         "missing: of the cases only those that were not recorded yet",
     )
+    group.addoption(
+        "--verdicts",
+        default="",
+        metavar="DIR",
+        help="write every claim's verdict and evidence there as recordings are, also of an emulator, to be compared",
+    )
     group.addoption("--report", default="", metavar="DIR", help="where the reports go (default: build/report)")
     group.addoption(
         "--baseline",

@@ -2,12 +2,15 @@
 
 python -m conformance.catalogue          write it
 python -m conformance.catalogue --check  exit 1 if it is not current
+python -m conformance.catalogue --json   print the claims, for programs: id, says, source, needs
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
+import json
 import sys
 from pathlib import Path
 
@@ -63,6 +66,9 @@ def markdown(found: list[Claim]) -> str:
 
 
 def _main(arguments: list[str]) -> int:
+    if arguments == ["--json"]:
+        print(json.dumps([dataclasses.asdict(claim) for claim in claims()], indent=1))
+        return 0
     page = markdown(claims())
     if arguments == ["--check"]:
         if _PAGE.is_file() and _PAGE.read_text() == page:
@@ -70,7 +76,7 @@ def _main(arguments: list[str]) -> int:
         print(f"{_PAGE.name} is not current: run `python -m conformance.catalogue`", file=sys.stderr)
         return 1
     if arguments:
-        print("usage: python -m conformance.catalogue [--check]", file=sys.stderr)
+        print("usage: python -m conformance.catalogue [--check | --json]", file=sys.stderr)
         return 2
     _PAGE.write_text(page)
     return 0

@@ -21,7 +21,7 @@ from conformance.claims import Claim, Verdict, claim_of
 from conformance.cluster import Cluster
 from conformance.kube import RefusedError
 from conformance.lab import Lab
-from conformance.record import NotRealError, fingerprint_name, place_of, record, record_claims
+from conformance.record import NotRealError, fingerprint_name, place_of, record, record_claims, write_claims
 from conformance.recordings import recordings
 from conformance.report import Judgement, Reporter, UnreadableError
 from conformance.targets import Description, Options, Target, TargetUnavailableError, start
@@ -186,6 +186,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     if config.option.record in {"all", "claims", "missing"}:
         recorded = list(record_claims(target, _observations(config), judged))
         print(f"\nrecorded {len(recorded)} claims")
+    if config.option.verdicts:
+        list(write_claims(target, Path(config.option.verdicts), judged))
     nothing_said = not any(one.verdict in {Verdict.PASS, Verdict.FAIL, Verdict.ERROR} for one in judged)
     if (nothing_said or regressed) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -34,6 +34,7 @@ __all__ = [
     "record",
     "record_claims",
     "stages",
+    "write_claims",
 ]
 
 # Where the repositories of the recordings are, and the case that goes first: it finds nothing on the node.
@@ -142,16 +143,23 @@ def _told(seen: Observation) -> dict[str, Any]:
 
 
 def record_claims(target: Target, folder: Path, judged: Iterable[Judgement]) -> Iterator[Path]:
-    """Write what became of each claim into the folder of the target's fingerprint; whole files or none.
+    """Write what became of each claim into the folder of the target's fingerprint; see `write_claims`.
 
-    Only verdicts that say something of the target are written, and none of a claim that a case states: what the case
-    did is recorded, and is judged again whenever it is read. Raises NotRealError for an emulator.
+    None is written of a claim that a case states: what the case did is recorded, and is judged again whenever it is
+    read. Raises NotRealError for an emulator.
     """
-    place = place_of(target, folder) / "claims"
     cases = {case.claim for case in (*image_cases(), *pod_cases())}
+    yield from write_claims(target, place_of(target, folder), (one for one in judged if one.claim.id not in cases))
+
+
+def write_claims(target: Target, place: Path, judged: Iterable[Judgement]) -> Iterator[Path]:
+    """Write verdicts and evidence into `place/claims`, a file a claim, whole or not at all.
+
+    Only verdicts that say something of the target are written, and only of the target as a whole, not of its pools.
+    """
     for one in judged:
-        if one.verdict in _TELLING and one.claim.id not in cases:
-            path = place / f"{one.claim.id}.json"
+        if one.verdict in _TELLING and not one.pool:
+            path = place / "claims" / f"{one.claim.id}.json"
             told = {
                 "claim": one.claim.id,
                 "provenance": _provenance(target, one.seconds),
@@ -165,4 +173,4 @@ def record_claims(target: Target, folder: Path, judged: Iterable[Judgement]) -> 
 def normal_evidence(target: Target, evidence: str) -> str:
     """A claim's evidence with what differs from run to run made symbolic."""
     run = re.escape(target.description.run)
-    return re.sub(rf"\b{run}\b", "<run>", symbolic(evidence, names_of(target)))
+    return re.sub(rf"\b{run}-[a-z0-9-]+|\b{run}\b", "<run>", symbolic(evidence, names_of(target)))

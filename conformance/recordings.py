@@ -12,7 +12,7 @@ from typing import Any
 
 from conformance.observation import Observation, normalised
 
-__all__ = ["Judged", "Recording", "recordings"]
+__all__ = ["Judged", "Recording", "claims_in", "recordings"]
 
 _OBSERVATIONS = Path(__file__).parents[1] / "fixtures" / "observations"
 
@@ -61,10 +61,14 @@ def recordings() -> tuple[Recording, ...]:
         cases = dict(found[folder.name].cases) if folder.name in found else {}
         for path in sorted(folder.glob("*.json")):
             cases[path.stem] = _observation(json.loads(path.read_text())["normalised"])
-        told = (json.loads(path.read_text()) for path in sorted(folder.glob("claims/*/*.json")))
-        claims = {one["claim"]: Judged(**one["normalised"]) for one in told}
-        found[folder.name] = Recording(folder.name, cases, claims)
+        found[folder.name] = Recording(folder.name, cases, claims_in(folder))
     return tuple(found[name] for name in sorted(found))
+
+
+def claims_in(folder: Path) -> dict[str, Judged]:
+    """What became of the claims, as written into a folder of recordings, by their ids."""
+    told = (json.loads(path.read_text()) for path in sorted(folder.glob("claims/*/*.json")))
+    return {one["claim"]: Judged(**one["normalised"]) for one in told}
 
 
 def _observation(case: Mapping[str, Any]) -> Observation:

@@ -90,7 +90,7 @@ def test_claims_are_recorded_one_a_file_where_their_verdict_says_something_of_th
     assert paths == [place / "pass.json", place / "fail.json", place / "unsupported.json"]
     assert sorted(place.iterdir()) == sorted(paths)
     told = json.loads(paths[1].read_text())
-    assert told["normalised"] == {"verdict": "fail", "evidence": "saw <registry>/<run>/<run>-mount-a/ok:v1"}
+    assert told["normalised"] == {"verdict": "fail", "evidence": "saw <registry>/<run>/<run>/ok:v1"}
     assert told["raw"] == {"evidence": "saw registry:5000/0fab1e/0fab1e-mount-a/ok:v1"}
     assert told["provenance"]["fingerprint"]["nodes"][0]["runtime"] == "containerd://2.3.7"
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import subprocess
+import sys
 
 import pytest
 
@@ -44,6 +47,16 @@ def test_containerd_2_1_fails_exactly_the_subpath_claims() -> None:
 def test_containerd_2_0_fails_exactly_what_mounts() -> None:
     recording = BY_VERSION["2.0.14"]
     assert failing(recording) == {name for name in recording.cases if mounts(CASES[name])}
+
+
+def test_containerd_2_0_fails_exactly_the_claims_that_need_a_mount() -> None:
+    """Of the claims that no case states: those that say themselves that they need a target that mounts."""
+    collect = [sys.executable, "-m", "conformance.catalogue", "--json"]
+    claims = json.loads(subprocess.run(collect, capture_output=True, text=True, check=True).stdout)
+    recorded = BY_VERSION["2.0.14"].claims
+    verdicts = {one["id"]: "fail" if "mounts" in one["needs"] else "pass" for one in claims if one["id"] in recorded}
+    assert {claim: judged.verdict for claim, judged in recorded.items()} == verdicts
+    assert len(recorded) > 50
 
 
 @pytest.mark.parametrize("name", sorted(BY_VERSION["2.3.7"].cases))
