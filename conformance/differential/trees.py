@@ -144,7 +144,10 @@ def trees() -> st.SearchStrategy[Tree]:
 
 
 def generate(count: int, starting_with: int) -> list[Tree]:
-    """So many different trees, the same for the same seed and version of Hypothesis."""
+    """So many different trees, the same for the same seed, code and version of Hypothesis.
+
+    Hypothesis also draws constants that it finds in the modules that are loaded, so that the code is part of the seed.
+    """
     found: dict[str, Tree] = {}
     number = starting_with
     while len(found) < count:
