@@ -130,7 +130,9 @@ class Lab:
     @staticmethod
     def prepare(target: Target, shared: str) -> None:
         """Push what every test uses: the probe's image, for the nodes of every pool."""
-        for part in [target.of_pool(pool) for pool in target.description.pools] or [target]:
+        for part in [target.of_pool(pool) for pool in target.description.pools if target.of_pool(pool).hosts] or [
+            target
+        ]:
             image = forge(_PROBE, architecture=part.architecture)
             Repository(target.registry, _probe_in(shared, part)).push(image, "v1")
 

@@ -10,7 +10,7 @@ import contextlib
 import dataclasses
 import fnmatch
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from conformance.lab import Lab
 from conformance.record import NotRealError, fingerprint_name, place_of, record, record_claims, write_claims
 from conformance.recordings import recordings
 from conformance.report import Judgement, Reporter, UnreadableError
-from conformance.targets import Description, Options, Target, TargetUnavailableError, start
+from conformance.targets import Description, Finding, Fingerprint, Options, Target, TargetUnavailableError, start
 
 __all__: list[str] = []
 
@@ -34,6 +34,7 @@ _STACK = pytest.StashKey[contextlib.ExitStack]()
 _JUDGED = pytest.StashKey[dict[tuple[str, str], Judgement]]()
 _REPORTER = pytest.StashKey[Reporter]()
 _EVIDENCE = pytest.StashKey[list[str]]()
+_MISUSED = pytest.StashKey[str]()
 _XDIST = "imgvol_target"
 _REAL_SECONDS = 900.0
 _LONGEST = 63
@@ -44,7 +45,9 @@ _WORST_FIRST = (Verdict.ERROR, Verdict.FAIL, Verdict.UNSUPPORTED, Verdict.SKIPPE
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    if config.option.timeout is None and (config.option.kubeconfig or config.option.target != "emulator"):
+    if config.option.timeout is None and (
+        config.option.kubeconfig or config.option.aks or config.option.target != "emulator"
+    ):
         # Before pytest-timeout looks: real nodes take the time that the emulator's clock jumps over.
         config.option.timeout = _REAL_SECONDS
     config.addinivalue_line("markers", "claim(claim): the test judges a claim about the target")
@@ -63,7 +66,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     claims = {item: claim_of(item) for item in items}
     ids = {claim.id for claim in claims.values() if claim}
     if unknown := [pattern for pattern in patterns if not fnmatch.filter(ids, pattern)]:
-        raise pytest.UsageError(f"--claim: no claim is called {', '.join(unknown)}; docs/claims.md lists them all")
+        said = f"--claim: no claim is called {', '.join(unknown)}; docs/claims.md lists them all"
+        if not hasattr(config, "workeroutput"):
+            raise pytest.UsageError(said)
+        # An error here would look like a crash of the worker: the leading process says it in the end.
+        config.workeroutput[_XDIST] = said
+        items.clear()
+        return
     kept = [item for item, claim in claims.items() if claim and any(fnmatch.fnmatch(claim.id, p) for p in patterns)]
     config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
     items[:] = kept
@@ -89,8 +98,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     try:
         target = Target(stack.enter_context(start(_options(config))))
     except TargetUnavailableError as unavailable:
+        if unavailable.findings:
+            _report_without_target(config, unavailable.findings)
         pytest.exit(f"no target: {unavailable}", returncode=1)
     config.stash[_TARGET] = target
+    for finding in target.description.findings:
+        judgement = _found(finding)
+        config.stash[_JUDGED][judgement.claim.id, judgement.pool] = judgement
     if config.option.record:
         try:
             place_of(target, _observations(config))
@@ -108,6 +122,13 @@ def pytest_configure_node(node: Any) -> None:
     """Hand the running target to a worker (a hook of pytest-xdist)."""
     if target := node.config.stash.get(_TARGET, None):
         node.workerinput[_XDIST] = target.description.to_json()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear from a worker what was asked for that there is not (a hook of pytest-xdist)."""
+    if said := getattr(node, "workeroutput", {}).get(_XDIST):
+        node.config.stash[_MISUSED] = said
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -178,6 +199,10 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     config = session.config
     if not _leads(config) or _TARGET not in config.stash:
         return
+    if said := config.stash.get(_MISUSED, ""):
+        session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        print(f"\nERROR: {said}")
+        return
     judged = _collect(config)
     target = config.stash[_TARGET]
     secrets = [endpoint.password for endpoint in (target.registry, target.private) if endpoint]
@@ -188,8 +213,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         print(f"\nrecorded {len(recorded)} claims")
     if config.option.verdicts:
         list(write_claims(target, Path(config.option.verdicts), judged))
+    looked_bad = any(finding.verdict == Verdict.FAIL for finding in target.description.findings)
     nothing_said = not any(one.verdict in {Verdict.PASS, Verdict.FAIL, Verdict.ERROR} for one in judged)
-    if (nothing_said or regressed) and session.exitstatus == pytest.ExitCode.OK:
+    if (nothing_said or regressed or looked_bad) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -262,8 +288,20 @@ def _verdict(
             )
         return Verdict.PASS, seen
     if _is_the_targets_doing(error):
-        return (Verdict.UNSUPPORTED, reasons) if lacking else (Verdict.FAIL, f"{error}\n{seen}".strip())
+        told = "\n".join(filter(None, (str(error), seen, *_known(item, claim))))
+        return (Verdict.UNSUPPORTED, reasons) if lacking else (Verdict.FAIL, told)
     return Verdict.ERROR, f"{type(error).__name__}: {error}"
+
+
+def _known(item: pytest.Item, claim: Claim) -> list[str]:
+    """What was found of the claim's pool beforehand that makes it fail."""
+    about = {"image-volumes"} if "mounts" in claim.needs else set()
+    about |= {"subpath"} if claim.topic == "subpath" else set()
+    return [
+        f"preflight/{finding.check}: {finding.evidence}"
+        for finding in item.config.stash[_TARGET].description.findings
+        if finding.check in about and finding.pool == _pool(item) and finding.verdict == Verdict.FAIL
+    ]
 
 
 def _is_the_targets_doing(error: BaseException | None) -> bool:
@@ -308,7 +346,24 @@ def _reports(config: pytest.Config) -> Path:
 
 
 def _options(config: pytest.Config) -> Options:
-    return Options(**{field.name: getattr(config.option, field.name) for field in dataclasses.fields(Options)})
+    given: dict[str, Any] = {field.name: getattr(config.option, field.name) for field in dataclasses.fields(Options)}
+    # What may be given more than once comes in a list, and is empty by default.
+    return Options(**given | {name: tuple(value) for name, value in given.items() if isinstance(value, list)})
+
+
+def _found(finding: Finding) -> Judgement:
+    """What was looked at before the run, as the reports have it."""
+    claim = Claim(f"preflight/{finding.check}", finding.says, finding.source)
+    return Judgement(claim, Verdict(finding.verdict), 0.0, finding.evidence, finding.pool)
+
+
+def _report_without_target(config: pytest.Config, findings: Sequence[Finding]) -> None:
+    """The reports of a run that judges no claim: what stood in its way."""
+    reporter = config.stash[_REPORTER]
+    reporter.finish(Fingerprint("no target", "", "", ()), [_found(finding) for finding in findings])
+    for line, _ in reporter.lines:
+        print(line)
+    print(f"  reports: {_reports(config)}")
 
 
 def _reporter(config: pytest.Config) -> Reporter:

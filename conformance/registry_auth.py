@@ -14,11 +14,15 @@ __all__ = ["RegistryAuth"]
 
 _TIMEOUT = 30
 _ACTIONS = "pull,push,delete"
+_LOOPBACK = ("https://", "http://127.0.0.1:", "http://localhost:")
 _PARAMETER = re.compile(r'([a-z_]+)="([^"]*)"')
 
 
 class RegistryAuth(AuthBase):
-    """Answers a registry's challenge for one repository (Distribution: "Token Authentication Specification")."""
+    """Answers a registry's challenge for one repository, or for one scope that is written out.
+
+    Source: Distribution, "Token Authentication Specification".
+    """
 
     def __init__(self, repository: str, username: str, password: str) -> None:
         self._repository = repository
@@ -47,11 +51,13 @@ class RegistryAuth(AuthBase):
         return response.connection.send(again, **options)
 
     def _token(self, challenge: str) -> str:
-        """A token from the realm that the challenge names; credentials go there only over https."""
+        """A token from the realm that the challenge names; credentials go there by https or stay on loopback."""
         fields = dict(_PARAMETER.findall(challenge))
         realm = fields.get("realm", "")
-        asked = {"service": fields.get("service", ""), "scope": f"repository:{self._repository}:{_ACTIONS}"}
-        headers = {"Authorization": self._basic} if self._basic and realm.startswith("https://") else {}
+        # A scope that is written out already, as `registry:catalog:*`, or the name of a repository.
+        scope = self._repository if ":" in self._repository else f"repository:{self._repository}:{_ACTIONS}"
+        asked = {"service": fields.get("service", ""), "scope": scope}
+        headers = {"Authorization": self._basic} if self._basic and realm.startswith(_LOOPBACK) else {}
         answer = requests.get(realm, params=asked, headers=headers, timeout=_TIMEOUT)
         answer.raise_for_status()
         found = answer.json()

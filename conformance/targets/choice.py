@@ -23,6 +23,8 @@ __all__ = [
 # Kubernetes 1.36.1 with containerd 2.3.1, released with kind 0.32.
 NODE_IMAGE = "kindest/node@sha256:3489c7674813ba5d8b1a9977baea8a6e553784dab7b84759d1014dbd78f7ebd5"
 REGISTRY_IMAGE = "registry:3"
+# What the Terraform of the sample system calls them unless told otherwise.
+AKS_RESOURCE_GROUP, AKS_NAME = "rg-oci-artifact-demo", "aks-oci-demo"
 # The environment variable with the password of --registry-user, which a command line would show to everyone.
 REGISTRY_PASSWORD = "IMGVOL_REGISTRY_PASSWORD"  # noqa: S105
 
@@ -41,6 +43,9 @@ class Options:
 
     target: str = "emulator"
     aks: bool = False
+    aks_resource_group: str = AKS_RESOURCE_GROUP
+    aks_name: str = AKS_NAME
+    acr: str = ""
     kubeconfig: str = ""
     registry: str = ""
     pull_registry: str = ""
@@ -72,14 +77,16 @@ def start(options: Options) -> Iterator[Description]:
 
     Raises TargetUnavailableError.
     """
-    if options.aks:
-        raise TargetUnavailableError("--aks is not built yet: run without it for the emulator")
     with _chosen(options) as description:
         yield description
 
 
 def _chosen(options: Options) -> contextlib.AbstractContextManager[Description]:
     # Imported when chosen: each brings what only it needs.
+    if options.aks:
+        from conformance.targets.aks import aks
+
+        return aks(options)
     if options.kubeconfig or options.registry:
         from conformance.targets.running import running
 

@@ -8,16 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import signal
-import threading
 from collections.abc import Iterator
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from conformance.targets.bootstrap import dress, join_up, start_nodes, wait_until_ready
 from conformance.targets.choice import Options, made_pools
 from conformance.targets.containers import network, places
 from conformance.targets.daemon import Host, connect, ensure_image, untidy
+from conformance.targets.interrupting import ended_as_by_ctrl_c
 from conformance.targets.node import Recipe
 from conformance.targets.progress import Progress
 from conformance.targets.reaper import LeftBehindError, Reaper, directory_of
@@ -44,7 +42,7 @@ def kind(options: Options) -> Iterator[Description]:
     # What removes our containers is ours: see reaper.py.
     testcontainers_config.ryuk_disabled = True
     progress, run = Progress(), secrets.token_hex(3)
-    with connect() as docker, _ended_as_by_ctrl_c(progress):
+    with connect() as docker, ended_as_by_ctrl_c(progress, "kind"):
         with untidy(docker):
             host = _look(docker, options, progress)
         reaper, settled = Reaper(run, keep=options.keep), False
@@ -131,22 +129,3 @@ def _say_how_to_reach(found: Registries, kubeconfig: str, progress: Progress) ->
         f"kind: the suite again: pytest conformance --kubeconfig={kubeconfig} "
         f"--registry={found.registry.host} --pull-registry={found.registry.name}"
     )
-
-
-@contextlib.contextmanager
-def _ended_as_by_ctrl_c(progress: Progress) -> Iterator[None]:
-    """Whoever ends this process politely has it clean up, as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def end(number: int, _: FrameType | None) -> None:
-        progress.say(f"kind: ended by {signal.Signals(number).name}")
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -4,56 +4,82 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import requests
 import urllib3
 
 from conformance.cluster import Cluster, NotSeenError
-from conformance.kube import RefusedError
+from conformance.kube import Kube, Object, RefusedError
 from conformance.lab import Lab
 from conformance.oci import Repository
+from conformance.pods import usual_pod
+from conformance.targets.checks import finding, of_versions, version_of
 from conformance.targets.choice import TargetUnavailableError
 from conformance.targets.daemon import innermost
 from conformance.targets.progress import Progress
-from conformance.targets.target import Description, NodeFingerprint, Target
+from conformance.targets.target import Description, Finding, NodeFingerprint, Target
 
 __all__ = ["preflight", "runtime_note", "version_of"]
 
-_LEAST_KUBERNETES = (1, 36)
 _LEAST_CONTAINERD = (2, 1)
 _PREFLIGHT = "preflight"
+# So many pods the suite has on a pool at a time, with pytest-xdist's usual number of workers.
+_PODS = 8
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+# Group, resource, subresource and verb of what the suite does, cluster-wide since its namespaces are its own.
+_NEEDED = (
+    ("", "namespaces", "", "create"),
+    ("", "namespaces", "", "delete"),
+    ("", "nodes", "", "list"),
+    ("", "pods", "", "create"),
+    ("", "pods", "log", "get"),
+    ("", "pods", "proxy", "get"),
+    ("", "secrets", "", "create"),
+    ("", "events", "", "list"),
+    ("apps", "deployments", "", "create"),
+)
 
 
-def preflight(description: Description, progress: Progress) -> Description:
-    """The description with what the registry cannot do added to what is lacking.
+def preflight(
+    description: Description, progress: Progress, found: Sequence[Finding] = (), hint: str = ""
+) -> Description:
+    """The description with what was found (after `found`), the pools to judge, and what the registry cannot do.
+
+    `hint` is what to say besides where pushing or pulling is denied. A pool whose nodes take no pods, or pull nothing,
+    is left out, its finding says why; where that leaves none, or nothing can be pushed, there is no target.
 
     Raises TargetUnavailableError, which names everything that is missing.
     """
     target = Target(description)
     with progress.step(f"{description.name}: the cluster"):
-        missing = _cluster(target)
+        looked = [*found, *_cluster(target)]
     for node in target.fingerprint.nodes:
-        progress.say(f"{description.name}: {node.name}: kubelet {node.kubelet}, {node.runtime}{runtime_note(node)}")
+        where = f" in pool {node.pool}" if node.pool else ""
+        progress.say(
+            f"{description.name}: {node.name}{where}: kubelet {node.kubelet}, {node.runtime}{runtime_note(node)}"
+        )
+    pools = _pools(target)
+    looked += _nodes(target, pools)
     with progress.step(f"{description.name}: pushing to {description.registry.host}"):
-        push = _push(target)
-    if push:
-        missing.append(push)
-    elif not missing:
-        with progress.step(f"{description.name}: a pod that pulls from {description.registry.name}"):
-            missing += _pull(target)
-    if missing:
-        raise TargetUnavailableError("; ".join(missing))
-    if _deletes(target):
-        return description
-    reason = "this registry deletes no blobs"
-    return dataclasses.replace(description, lacks={**description.lacks, "registry-deletion": reason})
-
-
-def version_of(text: str) -> tuple[int, int]:
-    """Major and minor version in a text such as `v1.36.3-gke.1` or `containerd://2.3.7`; zeros if there is none."""
-    found = re.search(r"(\d+)\.(\d+)", text)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+        looked.append(_push(dataclasses.replace(description, pools=tuple(filter(None, pools))), hint))
+    _stop_if(looked, {"kubernetes", "nodes", "permissions", "push"}, pools)
+    usable = [pool for pool in pools if not _failed(looked, {"nodes"}, pool)]
+    with (
+        progress.step(f"{description.name}: a pod that pulls from {description.registry.name}"),
+        ThreadPoolExecutor() as go,
+    ):
+        for each in go.map(lambda pool: _pull(target.of_pool(pool), hint), usable):
+            looked += each
+    _stop_if(looked, {"pull"}, pools)
+    usable = [pool for pool in usable if not _failed(looked, {"pull"}, pool)]
+    lacks = dict(description.lacks)
+    if not _deletes(target):
+        lacks["registry-deletion"] = "this registry deletes no blobs"
+    return dataclasses.replace(
+        description, lacks=lacks, pools=tuple(filter(None, usable)), findings=tuple(_spread(looked, pools))
+    )
 
 
 def runtime_note(node: NodeFingerprint) -> str:
@@ -66,68 +92,160 @@ def runtime_note(node: NodeFingerprint) -> str:
     return ""
 
 
-def _cluster(target: Target) -> list[str]:
+def _pools(target: Target) -> list[str]:
+    """The node pools by name; one without a name where there are none."""
+    return sorted({node.pool for node in target.fingerprint.nodes if node.pool}) or [""]
+
+
+def _spread(found: Sequence[Finding], pools: Sequence[str]) -> list[Finding]:
+    """Findings about the whole target once a pool, since reports are laid out by pools."""
+    return [
+        dataclasses.replace(one, pool=pool)
+        for one in found
+        for pool in ([one.pool] if one.pool or pools == [""] else pools)
+    ]
+
+
+def _failed(found: Sequence[Finding], checks: set[str], pool: str) -> bool:
+    return any(one.check in checks and one.verdict == "fail" and one.pool == pool for one in found)
+
+
+def _stop_if(found: Sequence[Finding], checks: set[str], pools: Sequence[str]) -> None:
+    """End here if one of the checks failed of the whole target, or of every pool."""
+    bad = [one for one in found if one.check in checks and one.verdict == "fail"]
+    whole = [one for one in bad if not one.pool]
+    if whole or {one.pool for one in bad} >= set(pools):
+        told = "; ".join(dict.fromkeys(one.evidence for one in bad))
+        raise TargetUnavailableError(told, _spread(found, pools))
+
+
+def _cluster(target: Target) -> list[Finding]:
     from kubernetes.config import ConfigException
+
+    def unavailable(message: str) -> TargetUnavailableError:
+        return TargetUnavailableError(message, [finding("cluster", message, holds=False)])
 
     try:
         fingerprint = target.fingerprint
     except RefusedError as refused:
-        raise TargetUnavailableError(f"the cluster does not let us look at its nodes: {refused}") from None
+        raise unavailable(f"the cluster does not let us look at its nodes: {refused}") from None
     except (ConfigException, OSError, urllib3.exceptions.HTTPError) as error:
-        raise TargetUnavailableError(
+        raise unavailable(
             f"the cluster of {target.description.kubeconfig} does not answer: {innermost(error)}"
         ) from None
-    missing = []
-    if version_of(fingerprint.kubernetes) < _LEAST_KUBERNETES:
-        missing.append(f"Kubernetes 1.36 or later is needed for image volumes, and this is {fingerprint.kubernetes}")
     if not fingerprint.nodes:
-        missing.append("the cluster has no nodes")
-    elif not target.hosts:
-        missing.append("no node takes pods: all are tainted, cordoned or not Linux")
-    return missing
+        raise unavailable("the cluster has no nodes")
+    return [*of_versions(fingerprint, _pools(target)), *_permissions(target)]
 
 
-def _push(target: Target) -> str:
+def _permissions(target: Target) -> list[Finding]:
+    """Whether the user may do what the suite does; nothing where the cluster has no such reviews."""
+    kube, denied = Kube(target.kube), []
+    for group, resource, subresource, verb in _NEEDED:
+        asked = {"group": group, "resource": resource, "subresource": subresource, "verb": verb}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": {key: value for key, value in asked.items() if value}},
+        }
+        try:
+            status = kube.create(_REVIEWS, review).get("status", {})
+        except RefusedError:
+            return []
+        if not status.get("allowed"):
+            denied.append(f"{verb} {'/'.join(filter(None, (resource, subresource)))}")
+    told = (
+        f"{target.description.kubeconfig}'s user may not {', '.join(denied)}" if denied else f"{len(_NEEDED)} asked for"
+    )
+    return [finding("permissions", told, holds=not denied)]
+
+
+def _nodes(target: Target, pools: Sequence[str]) -> list[Finding]:
+    """Whether each pool has nodes that take pods, and room for them."""
+    found = []
+    pods = Kube(target.kube).get("/api/v1/pods")["items"]
+    on: dict[str, int] = {}
+    for pod in pods:
+        if pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"}:
+            name = pod["spec"].get("nodeName", "")
+            on[name] = on.get(name, 0) + 1
+    for pool in pools:
+        part = target.of_pool(pool)
+        if not part.hosts:
+            of = f" of pool {pool}" if pool else ""
+            told = f"no node{of} takes pods: all are tainted, cordoned, not ready or not Linux"
+            found.append(finding("nodes", told, pool, holds=False))
+            continue
+        found.append(finding("nodes", f"{len(part.hosts)} take pods", pool, holds=True))
+        room = sum(part.room(on).values())
+        found.append(
+            finding("room", f"room for {room} more pods; the suite has up to {_PODS}", pool, holds=room >= _PODS)
+        )
+    return found
+
+
+def _push(description: Description, hint: str) -> Finding:
     """Push the probe; why that failed, if it did."""
+    target = Target(description)
     where = target.registry
     try:
-        Lab.prepare(target, target.description.run)
+        Lab.prepare(target, description.run)
     except requests.HTTPError as error:
         answer = error.response
         if answer.status_code in {requests.codes.unauthorized, requests.codes.forbidden}:
             who = f"{where.username} may not push" if where.username else "nobody may push without --registry-user"
-            return f"{who}: {where.host} says {answer.status_code} {answer.reason}"
-        return f"the registry {where.host} does not take what is pushed: {answer.status_code} {answer.reason}"
+            told = f"{who}: {where.host} says {answer.status_code} {answer.reason}{hint}"
+        else:
+            told = f"the registry {where.host} does not take what is pushed: {answer.status_code} {answer.reason}"
+        return finding("push", told, holds=False)
     except requests.RequestException as error:
-        return f"the registry {where.host} does not answer: {innermost(error)}"
-    return ""
+        return finding("push", f"the registry {where.host} does not answer: {innermost(error)}", holds=False)
+    return finding("push", f"pushed to {where.host}", holds=True)
 
 
-def _pull(target: Target) -> list[str]:
-    """Run the probe in a pod; why that failed, if it did."""
-    run = target.description.run
+def _pull(target: Target, hint: str) -> list[Finding]:
+    """Run the probe in a pod of a pool, and ask whether one with an image volume would be admitted."""
+    run, pool = target.description.run, target.pool
     try:
-        cluster = Cluster(target, f"{run}-{_PREFLIGHT}")
+        cluster = Cluster(target, "-".join(filter(None, (run, pool, _PREFLIGHT))))
     except RefusedError as refused:
-        return [f"the user of {target.description.kubeconfig} may not make namespaces: {refused}"]
+        told = f"the user of {target.description.kubeconfig} may not make namespaces: {refused}"
+        return [finding("pull", told, pool, holds=False)]
     except NotSeenError as unseen:
-        return [f"the cluster gives new namespaces no service account: {unseen}"]
+        return [finding("pull", f"the cluster gives new namespaces no service account: {unseen}", pool, holds=False)]
     try:
         lab = Lab(cluster, run, run, nonce=_PREFLIGHT)
-        pod = {
-            "metadata": {"name": _PREFLIGHT},
-            "spec": {"restartPolicy": "Never", "containers": [{"name": "probe", "image": lab.probe}]},
-        }
-        seen = lab.run(pod)
-    except RefusedError as refused:
-        return [f"the user of {target.description.kubeconfig} may not run pods: {refused}"]
-    except NotSeenError as unseen:
-        return [f"no node runs a pod: {unseen}"]
+        return [_pulled(lab, hint), _admitted(lab)]
     finally:
         cluster.remove()
+
+
+def _pulled(lab: Lab, hint: str) -> Finding:
+    target, pool = lab.target, lab.target.pool
+    pod: Object = {
+        "metadata": {"name": _PREFLIGHT},
+        "spec": {"restartPolicy": "Never", "containers": [{"name": "probe", "image": lab.probe}]},
+    }
+    try:
+        seen = lab.run(pod)
+    except RefusedError as refused:
+        told = f"the user of {target.description.kubeconfig} may not run pods: {refused}"
+        return finding("pull", told, pool, holds=False)
+    except NotSeenError as unseen:
+        return finding("pull", f"no node runs a pod: {unseen}", pool, holds=False)
     if seen.outcome == "mounted":
-        return []
-    return [f"nodes do not pull from {target.registry.name}: {seen.outcome}: {seen.message}"]
+        return finding("pull", f"pulled {target.registry.name}", pool, holds=True)
+    told = f"nodes do not pull from {target.registry.name}: {seen.outcome}: {seen.message}{hint}"
+    return finding("pull", told, pool, holds=False)
+
+
+def _admitted(lab: Lab) -> Finding:
+    pod = usual_pod("admission", image=lab.probe, reference=f"{lab.repository('any').reference}:v1")
+    try:
+        lab.cluster.create("pods", pod, dry_run=True)
+    except RefusedError as refused:
+        return finding("admission", str(refused), lab.target.pool, holds=False)
+    return finding("admission", "a pod with an image volume was admitted (dry run)", lab.target.pool, holds=True)
 
 
 def _deletes(target: Target) -> bool:

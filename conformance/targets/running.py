@@ -13,8 +13,10 @@ import yaml
 
 from conformance.targets.choice import REGISTRY_PASSWORD, Options, TargetUnavailableError
 from conformance.targets.forwarding import is_loopback
+from conformance.targets.interrupting import ended_as_by_ctrl_c
 from conformance.targets.preflight import preflight
 from conformance.targets.progress import Progress
+from conformance.targets.sweeping import sweep
 from conformance.targets.target import CLOSED, Description, RegistryEndpoint
 
 __all__ = ["endpoint", "running"]
@@ -25,9 +27,7 @@ _ADDRESS = re.compile(r"[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+
 
 @contextlib.contextmanager
 def running(options: Options) -> Iterator[Description]:
-    """Look over the cluster and the registry, and describe them.
-
-    The suite's images stay in the registry, in a folder of the run's own.
+    """Look over the cluster and the registry, and describe them; what the run made there goes when it ends.
 
     Raises TargetUnavailableError, which names all that is missing.
     """
@@ -55,7 +55,13 @@ def running(options: Options) -> Iterator[Description]:
             "registry-tampering": "the suite reaches no files of this registry",
         },
     )
-    yield preflight(description, Progress())
+    progress = Progress()
+    with ended_as_by_ctrl_c(progress, description.name):
+        try:
+            yield preflight(description, progress)
+        finally:
+            with progress.step(f"{description.name}: removing what the run made"):
+                sweep(description, description.run, progress)
 
 
 def _name(kubeconfig: Path) -> str:

@@ -265,6 +265,14 @@ class Target:
             if node["status"]["nodeInfo"]["architecture"] == self.architecture
         ]
 
+    def room(self, pods: Mapping[str, int]) -> dict[str, int]:
+        """How many more pods each node takes that takes pods, given how many each has, by node name."""
+        return {
+            node["metadata"]["name"]: int(node["status"].get("allocatable", {}).get("pods", "110"))
+            - pods.get(node["metadata"]["name"], 0)
+            for node in self._taking
+        }
+
     @property
     def is_one_node(self) -> bool:
         """Whether a pod has no choice of nodes."""

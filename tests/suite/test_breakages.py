@@ -179,3 +179,16 @@ def test_pools_are_judged_apart(tmp_path: Path) -> None:
         "new": "containerd://2.3.7",
     }
     assert status == 1
+
+
+def test_a_claim_that_there_is_not_is_said_by_workers_too(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "conformance", "-n1", "-q", f"--report={tmp_path}", "--claim=mount/nothing"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert "ERROR: --claim: no claim is called mount/nothing; docs/claims.md lists them all" in done.stdout
+    assert "INTERNALERROR" not in done.stdout

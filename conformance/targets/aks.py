@@ -1,0 +1,86 @@
+"""A live AKS cluster with its registry as a target: signed in by az, looked over, judged once a node pool."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from conformance.targets.azure import NOBODY, Azure, AzureError, Registry
+from conformance.targets.checks import finding, of_azure
+from conformance.targets.choice import Options, TargetUnavailableError
+from conformance.targets.interrupting import ended_as_by_ctrl_c
+from conformance.targets.preflight import preflight
+from conformance.targets.progress import Progress
+from conformance.targets.running import endpoint
+from conformance.targets.sweeping import sweep
+from conformance.targets.target import CLOSED, Description, Finding
+
+__all__ = ["ACR_NAME", "aks", "entered"]
+
+ACR_NAME = "ACR_NAME"
+_PATIENCE = "180"
+_ABAC = "; this registry's roles are given by repository (ABAC), where AcrPull and AcrPush count for nothing: assign {}"
+
+
+@contextlib.contextmanager
+def aks(options: Options) -> Iterator[Description]:
+    """Sign in, look over the cluster and its registry, and describe them; what the run made goes when it ends.
+
+    Raises TargetUnavailableError with what was found.
+    """
+    progress = Progress()
+    with ended_as_by_ctrl_c(progress, "aks"), entered(options, progress) as (description, found, registry):
+        hint = _ABAC.format("Container Registry Repository Reader and Writer") if registry.abac else ""
+        try:
+            yield preflight(description, progress, found, hint)
+        finally:
+            with progress.step(f"{description.name}: removing what the run made"):
+                sweep(description, description.run, progress)
+
+
+@contextlib.contextmanager
+def entered(options: Options, progress: Progress) -> Iterator[tuple[Description, list[Finding], Registry]]:
+    """The way into the cluster and its registry, nothing looked at yet; the kubeconfig goes with the block.
+
+    Raises TargetUnavailableError.
+    """
+    acr = options.acr or os.environ.get(ACR_NAME, "")
+    if not acr:
+        raise TargetUnavailableError(f"--aks needs a registry: --acr NAME, or ${ACR_NAME}")
+    group, name = options.aks_resource_group, options.aks_name
+    try:
+        with progress.step("aks: signing in"):
+            azure = Azure()
+        with progress.step(f"aks: {name} in {group}"):
+            cluster = azure.cluster(group, name)
+        found = [finding("sign-in", "az is signed in", holds=True), *of_azure(cluster)]
+        stop = [one for one in found if one.check in {"power-state", "kubernetes"} and one.verdict == "fail"]
+        if stop:
+            raise TargetUnavailableError("; ".join(one.evidence for one in stop), found)
+        with progress.step(f"aks: registry {acr}"):
+            registry = azure.registry(acr)
+        kubeconfig = azure.kubeconfig(group, name)
+    except AzureError as error:
+        raise TargetUnavailableError(str(error), [finding(error.check, str(error), holds=False)]) from None
+    with tempfile.TemporaryDirectory(prefix="imgvol-aks-") as directory:
+        path = Path(directory) / "kubeconfig"
+        path.touch(mode=0o600)
+        path.write_bytes(kubeconfig)
+        description = Description(
+            name=f"aks {name}",
+            kubeconfig=str(path),
+            registry=endpoint(registry.server, options.pull_registry, NOBODY, registry.token),
+            private=None,
+            closed=CLOSED,
+            patience=float(os.environ.get("IMGVOL_PATIENCE", _PATIENCE)),
+            run=f"imgvol-{secrets.token_hex(3)}",
+            lacks={
+                "private-registry": "nodes pull from it by an identity of their own, not by a pod's secrets",
+                "registry-tampering": "the suite reaches no files of this registry",
+            },
+        )
+        yield description, found, registry

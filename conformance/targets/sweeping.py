@@ -1,0 +1,151 @@
+"""Removing what runs made in a cluster and a registry, by what it carries: a namespace its run's label, a repository
+its run's name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+import urllib3
+
+from conformance.cluster import RUN_LABEL
+from conformance.kube import Kube, RefusedError, path_of
+from conformance.registry_auth import RegistryAuth
+from conformance.targets.progress import Progress
+from conformance.targets.target import Description, RegistryEndpoint, Target
+
+__all__ = ["Swept", "leftovers", "sweep"]
+
+_SECONDS = 60
+_RUN = re.compile(r"imgvol-[0-9a-f]{6}")
+_MANIFESTS = (
+    "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
+    "application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json"
+)
+
+
+@dataclass
+class Swept:
+    """What was removed, or would be; and what could not be, with the reason.
+
+    namespaces, repositories: names. stuck: by `namespace NAME` or `repository NAME` why it stays.
+    """
+
+    namespaces: list[str] = field(default_factory=list)
+    repositories: list[str] = field(default_factory=list)
+    stuck: dict[str, str] = field(default_factory=dict)
+
+
+def sweep(description: Description, run: str, progress: Progress) -> Swept:
+    """Remove what one run made; what stays is said."""
+    swept = leftovers(description, run, remove=True)
+    for what, why in swept.stuck.items():
+        progress.say(f"{description.name}: {what} stays: {why}")
+    return swept
+
+
+def leftovers(description: Description, run: str = "", *, remove: bool) -> Swept:
+    """What a run left, or with no `run` any run, removed if asked for. Never raises for what cannot be had."""
+    swept = Swept()
+    _namespaces(description, run, swept, remove=remove)
+    _repositories(description.registry, run, swept, remove=remove)
+    return swept
+
+
+def _namespaces(description: Description, run: str, swept: Swept, *, remove: bool) -> None:
+    query = {"labelSelector": f"{RUN_LABEL}={run}" if run else RUN_LABEL}
+    try:
+        kube = Kube(Target(description).kube)
+        found = kube.get(path_of("namespaces"), query)["items"]
+    except (RefusedError, OSError, urllib3.exceptions.HTTPError) as error:
+        swept.stuck["namespaces"] = f"the cluster does not list them: {error}"
+        return
+    for namespace in found:
+        name = namespace["metadata"]["name"]
+        swept.namespaces.append(name)
+        if why := _stuck(namespace):
+            swept.stuck[f"namespace {name}"] = why
+        if not remove or namespace["metadata"].get("deletionTimestamp"):
+            continue
+        try:
+            kube.delete(path_of("namespaces", name=name))
+        except RefusedError as refused:
+            if refused.code != requests.codes.not_found:
+                swept.stuck[f"namespace {name}"] = str(refused)
+
+
+def _stuck(namespace: dict[str, Any]) -> str:
+    """Why a namespace that is being deleted does not go, in its own words."""
+    if not namespace["metadata"].get("deletionTimestamp"):
+        return ""
+    said = [
+        condition["message"]
+        for condition in namespace.get("status", {}).get("conditions", ())
+        if condition["status"] == "True" and condition.get("message")
+    ]
+    return "; ".join(said)
+
+
+def _repositories(endpoint: RegistryEndpoint, run: str, swept: Swept, *, remove: bool) -> None:
+    try:
+        names = [name for name in _catalog(endpoint) if _is_ours(endpoint, name, run)]
+    except (requests.RequestException, ValueError, KeyError) as error:
+        swept.stuck["repositories"] = f"{endpoint.host} does not list its repositories: {error}"
+        return
+    for name in names:
+        swept.repositories.append(name)
+        if remove:
+            try:
+                _remove(endpoint, name)
+            except (requests.RequestException, ValueError) as error:
+                swept.stuck[f"repository {name}"] = str(error)
+
+
+def _is_ours(endpoint: RegistryEndpoint, name: str, run: str) -> bool:
+    below = name.removeprefix(f"{endpoint.prefix}/") if endpoint.prefix else name
+    if endpoint.prefix and below == name:
+        return False
+    first, slash, _ = below.partition("/")
+    return bool(slash) and (first == run if run else bool(_RUN.fullmatch(first)))
+
+
+def _session(endpoint: RegistryEndpoint, scope: str) -> requests.Session:
+    session = requests.Session()
+    session.trust_env = endpoint.url.startswith("https:")
+    session.auth = RegistryAuth(scope, endpoint.username, endpoint.password)
+    return session
+
+
+def _catalog(endpoint: RegistryEndpoint) -> Iterator[str]:
+    """Every repository of a registry, page by page (OCI distribution: Link headers)."""
+    session = _session(endpoint, "registry:catalog:*")
+    url = f"{endpoint.url}/v2/_catalog?n=500"
+    while url:
+        answer = session.get(url, timeout=_SECONDS)
+        answer.raise_for_status()
+        yield from answer.json()["repositories"] or ()
+        following = answer.links.get("next", {}).get("url", "")
+        url = requests.compat.urljoin(endpoint.url, following) if following else ""
+
+
+def _remove(endpoint: RegistryEndpoint, name: str) -> None:
+    """Take a repository from a registry: at once where that can be had (ACR), else every manifest that is tagged."""
+    session = _session(endpoint, name)
+    if session.delete(f"{endpoint.url}/acr/v1/{name}", timeout=_SECONDS).status_code == requests.codes.accepted:
+        return
+    tags = session.get(f"{endpoint.url}/v2/{name}/tags/list", timeout=_SECONDS)
+    if tags.status_code == requests.codes.not_found:
+        return
+    tags.raise_for_status()
+    for tag in tags.json().get("tags") or ():
+        asked = session.head(
+            f"{endpoint.url}/v2/{name}/manifests/{tag}", headers={"Accept": _MANIFESTS}, timeout=_SECONDS
+        )
+        digest = asked.headers.get("Docker-Content-Digest", "")
+        if asked.ok and digest:
+            gone = session.delete(f"{endpoint.url}/v2/{name}/manifests/{digest}", timeout=_SECONDS)
+            if gone.status_code != requests.codes.not_found:
+                gone.raise_for_status()
