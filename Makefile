@@ -9,7 +9,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 GO_FLAGS := -trimpath -buildvcs=false -ldflags "-s -w"
 export CGO_ENABLED := 0
 
-.PHONY: screenshot help setup build conformance test check fmt bench clean conformance-kind differential fidelity node-image test-terraform tf-fmt \
+.PHONY: screenshot help setup build conformance test check fmt bench clean conformance-kind differential fidelity node-image test-terraform check-terraform-schema tf-fmt \
 	tf-apply tf-destroy up down push-engine push-content deploy smoke-test rollout rollback status
 
 help: ## what can be made
@@ -65,9 +65,25 @@ check: setup ## format, lint, types, layers, vet
 $(BIN)/terraform-provider-azurerm: $(addprefix tests/terraform/provider/,main.go schema.json go.mod go.sum) | $(VENV)/ready
 	cd tests/terraform/provider && nice go build $(GO_FLAGS) -o ../../../$@ .
 
-test-terraform: $(VENV)/ready $(BIN)/terraform-provider-azurerm ## the tests of terraform/, without a cloud
+# OpenTofu stands in where there is no Terraform: nothing but its Go module is needed.
+$(BIN)/tofu: $(addprefix tests/terraform/tofu/,go.mod go.sum) | $(VENV)/ready
+	@echo "building OpenTofu, about two minutes of two processors"
+	cd tests/terraform/tofu && nice -n 19 go build $(GO_FLAGS) -ldflags "-s -w -X github.com/opentofu/opentofu/version.dev=no" \
+		-o ../../../$@ github.com/opentofu/opentofu/cmd/tofu
+
+build/checkov/ready: tests/terraform/requirements-checkov.lock
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+test-terraform: $(VENV)/ready $(BIN)/terraform-provider-azurerm build/checkov/ready ## the tests of terraform/, without a cloud
+	@$(PYTHON) tests/terraform/tool.py >/dev/null 2>&1 || $(MAKE) --no-print-directory $(BIN)/tofu
 	cd tests/terraform/provider && go vet .
 	IMGVOL_TERRAFORM=required pytest tests/terraform
+
+check-terraform-schema: $(VENV)/ready ## compare the schema kept for these tests with azurerm's own (90 MB)
+	python tests/terraform/published.py
 
 tf-fmt: ## format terraform/
 	$$($(PYTHON) tests/terraform/tool.py) fmt -recursive terraform

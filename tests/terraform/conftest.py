@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import runpy
 import shutil
 import subprocess
@@ -47,6 +48,11 @@ class Workspace:
         """The diagnostics of `validate`."""
         said: list[dict[str, Any]] = json.loads(self.run("validate", "-json").stdout)["diagnostics"]
         return said
+
+    def edges(self) -> set[tuple[str, ...]]:
+        """Which resource waits for which, as pairs of their addresses."""
+        lines = self.run("graph").stdout.splitlines()
+        return {tuple(re.findall(r"azurerm_\w+\.\w+", line)) for line in lines if "->" in line}
 
     def change(self, name: str, old: str, new: str) -> None:
         """Replaces a text that a file has once."""

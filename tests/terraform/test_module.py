@@ -69,14 +69,12 @@ def test_which_versions_of_azurerm_are_taken(workspace, version, taken):
 
 def test_no_node_comes_before_the_right_to_pull(workspace):
     """The cluster waits for both role assignments, and pools for the cluster."""
-    graph = workspace().run("graph").stdout
-    edges = {tuple(re.findall(r"azurerm_\w+\.\w+", line)) for line in graph.splitlines() if "->" in line}
     cluster = "azurerm_kubernetes_cluster.this"
     assert {
         (cluster, "azurerm_role_assignment.kubelet_pulls"),
         (cluster, "azurerm_role_assignment.cluster_assigns_kubelet"),
         ("azurerm_kubernetes_cluster_node_pool.this", cluster),
-    } <= edges
+    } <= workspace().edges()
 
 
 def test_no_output_tells_a_secret(workspace):

@@ -59,7 +59,7 @@ def _run(copy, variable, values, given='acr_name = "demo"'):
         given = ""
     for name, value in values.items():
         variables = f"variables {{\n{given}\n{variable} = {value}\n}}\n"
-        text = f'mock_provider "azurerm" {{}}\n{variables}run "it" {{\ncommand = plan\n}}\n'
+        text = f'mock_provider "azurerm" {{}}\nrun "it" {{\ncommand = plan\n{variables}}}\n'
         (copy.directory / "tests" / f"{name}.tftest.hcl").write_text(text)
     said, judged = defaultdict(list), {}
     for message in copy.messages("test", "-json"):
