@@ -19,7 +19,7 @@ from conformance.targets.progress import Progress
 from conformance.targets.sweeping import sweep
 from conformance.targets.target import CLOSED, Description, RegistryEndpoint
 
-__all__ = ["endpoint", "running"]
+__all__ = ["described", "endpoint", "running"]
 
 _PATIENCE = "120"
 _ADDRESS = re.compile(r"[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
@@ -30,6 +30,20 @@ def running(options: Options) -> Iterator[Description]:
     """Look over the cluster and the registry, and describe them; what the run made there goes when it ends.
 
     Raises TargetUnavailableError, which names all that is missing.
+    """
+    description, progress = described(options), Progress()
+    with ended_as_by_ctrl_c(progress, description.name):
+        try:
+            yield preflight(description, progress)
+        finally:
+            with progress.step(f"{description.name}: removing what the run made"):
+                sweep(description, description.run, progress)
+
+
+def described(options: Options) -> Description:
+    """A cluster and a registry as the options say, nothing looked at yet.
+
+    Raises TargetUnavailableError for what they cannot be.
     """
     if not options.kubeconfig or not options.registry:
         raise TargetUnavailableError(
@@ -42,7 +56,7 @@ def running(options: Options) -> Iterator[Description]:
         raise TargetUnavailableError(
             f"the password of --registry-user={options.registry_user} belongs in ${REGISTRY_PASSWORD}"
         )
-    description = Description(
+    return Description(
         name=_name(Path(options.kubeconfig)),
         kubeconfig=options.kubeconfig,
         registry=endpoint(options.registry, options.pull_registry, options.registry_user, password),
@@ -55,13 +69,6 @@ def running(options: Options) -> Iterator[Description]:
             "registry-tampering": "the suite reaches no files of this registry",
         },
     )
-    progress = Progress()
-    with ended_as_by_ctrl_c(progress, description.name):
-        try:
-            yield preflight(description, progress)
-        finally:
-            with progress.step(f"{description.name}: removing what the run made"):
-                sweep(description, description.run, progress)
 
 
 def _name(kubeconfig: Path) -> str:
