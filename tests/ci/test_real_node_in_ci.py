@@ -4,6 +4,7 @@ The scripts run as they are; the programs that they call are replaced by short o
 """
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -30,7 +31,11 @@ class Machine:
         self.state.mkdir()
         for name in PLAIN:
             self.bin.joinpath(name).symlink_to(shutil.which(name) or pytest.skip(f"there is no {name}"))
-        self.has(id="echo 0", make=MAKE, git="", setpriv="", skopeo="", python3="", mmdebstrap="")
+        # What the run would install if it were missing.
+        self.has(
+            **dict.fromkeys(re.findall(r"^command -v (\S+)", (ROOT / ".ci" / "run").read_text(), re.MULTILINE), "")
+        )
+        self.has(id="echo 0", make=MAKE, python3="", mmdebstrap="")
 
     def has(self, **programs: str) -> None:
         for name, body in programs.items():

@@ -58,7 +58,7 @@ class Up:
         """Send a signal; the exit status, what was said, and the seconds it took."""
         began = time.monotonic()
         self.process.send_signal(number)
-        _, said = self.process.communicate(timeout=20)
+        _, said = self.process.communicate(timeout=60)
         return self.process.returncode, said, time.monotonic() - began
 
 
@@ -122,7 +122,7 @@ def test_a_signal_ends_it_at_once_and_nothing_is_left(tmp_path: Path, number: in
         assert list((tmp_path / "tmp").iterdir()) != []
         status, said, seconds = up.end(number)
     assert (status, said) == (0, "")
-    assert seconds < 3  # well below one where the machine has nothing else to do
+    assert seconds < 20  # it waits for no grace period (30 s); a tenth of a second where the machine is idle
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
