@@ -31,6 +31,7 @@ def groups() -> list[list[Recording]]:
     return found
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("group", groups(), ids=lambda group: "+".join(each.containerd for each in group))
 def test_equals_the_recorded_verdicts_and_evidence(group: list[Recording]) -> None:
     judged = judged_on_emulator(group[0])
@@ -38,6 +39,7 @@ def test_equals_the_recorded_verdicts_and_evidence(group: list[Recording]) -> No
         found = check_claims(recording, judged)
         assert found.differing == {}, recording.fingerprint
         assert found.vanished == ()
+        assert found.not_recorded == ()
         unsupported = {claim for claim in recording.claims if judged[claim].verdict == "unsupported"}
         assert set(found.matched) | set(found.known) | unsupported == set(recording.claims)
 

@@ -14,6 +14,7 @@ from fixtures import image_cases, pod_cases
 CASES = {case.name: case for case in (*image_cases(), *pod_cases())}
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("recording", recordings(), ids=lambda recording: recording.fingerprint)
 def test_equals_the_recording(recording: Recording) -> None:
     found = check(recording)
