@@ -220,6 +220,35 @@ def test_eviction(core, make_pod):
     assert core.list_namespaced_pod("default").items == []
 
 
+def test_an_eviction_asks_the_budget_of_the_pod(core, client, make_pod):
+    policy = kubernetes.client.PolicyV1Api(client)
+    spec = {"selector": {}, "minAvailable": 1}
+    budget = {"metadata": {"name": "guard"}, "spec": spec}
+    policy.create_namespaced_pod_disruption_budget("default", budget)
+    core.create_namespaced_pod("default", make_pod())
+    ready = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+    core.patch_namespaced_pod_status("p", "default", {"status": ready})
+    eviction = kubernetes.client.V1Eviction(metadata=kubernetes.client.V1ObjectMeta(name="p"))
+
+    def told(allowed):
+        counts = {"currentHealthy": 1 + allowed, "desiredHealthy": 1, "expectedPods": 1}
+        status = {"observedGeneration": 1, "disruptionsAllowed": allowed, **counts}
+        policy.patch_namespaced_pod_disruption_budget_status("guard", "default", {"status": status})
+
+    told(0)
+    status, body = failure(core.create_namespaced_pod_eviction, "p", "default", eviction)
+    assert (status, body["reason"]) == (429, "TooManyRequests")
+    assert body["message"] == "Cannot evict pod as it would violate the pod's disruption budget."
+    said = "The disruption budget guard needs 1 healthy pods and has 1 currently"
+    assert body["details"]["causes"] == [{"reason": "DisruptionBudget", "message": said}]
+    told(1)
+    core.create_namespaced_pod_eviction("p", "default", eviction, dry_run="All")
+    assert policy.read_namespaced_pod_disruption_budget("guard", "default").status.disruptions_allowed == 1
+    core.create_namespaced_pod_eviction("p", "default", eviction)
+    assert core.list_namespaced_pod("default").items == []
+    assert policy.read_namespaced_pod_disruption_budget("guard", "default").status.disruptions_allowed == 0
+
+
 def test_invalid_objects(core, make_pod):
     status, body = failure(core.create_namespaced_pod, "default", make_pod(restartPolicy="x"))
     assert (status, body["reason"]) == (422, "Invalid")

@@ -109,18 +109,12 @@ def with_stand_ins(given: dict[str, str], state: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def without(tmp_path: Path) -> Callable[[Commands, str], Commands]:
-    """The same commands where a program is not installed."""
+def uninstalled(tmp_path: Path) -> Callable[[Commands], Commands]:
+    """The same commands where no program is installed."""
 
-    def made(commands: Commands, missing: str) -> Commands:
-        path = tmp_path / "path"
+    def made(commands: Commands) -> Commands:
+        path = tmp_path / "empty"
         path.mkdir()
-        for directory in reversed(commands.environment["PATH"].split(":")):
-            for program in Path(directory).iterdir() if Path(directory).is_dir() else ():
-                if program.name != missing and not program.is_dir() and os.access(program, os.X_OK):
-                    link = path / program.name
-                    link.unlink(missing_ok=True)
-                    link.symlink_to(program)
         return Commands(commands.environment | {"PATH": str(path)}, commands.calls_file)
 
     return made

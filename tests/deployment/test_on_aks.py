@@ -124,14 +124,14 @@ def test_nobody_is_signed_in(cloud, command):
 
 
 @pytest.mark.parametrize("command", ["push-engine", "push-content", "deploy", "smoke-test", "status"])
-def test_az_is_not_installed(cloud, without, command):
-    done = without(cloud(), "az")(command, **NAMED)
+def test_az_is_not_installed(cloud, uninstalled, command):
+    done = uninstalled(cloud())(command, **NAMED)
     assert done.returncode == 1
     assert done.stderr == f"{command}: az is not installed: it comes with the Azure CLI, https://aka.ms/azure-cli\n"
 
 
-def test_terraform_is_not_installed(cloud, without):
-    done = without(cloud(), "terraform")("tf-apply", **ACR)
+def test_terraform_is_not_installed(cloud, uninstalled):
+    done = uninstalled(cloud())("tf-apply", **ACR)
     assert done.returncode == 1
     assert done.stderr.startswith("tf-apply: terraform is not installed: it is had from https://")
 
