@@ -21,7 +21,7 @@ from imgvol.deployment.settings import Settings
 if TYPE_CHECKING:
     from packager import Credentials
 
-__all__ = ["Names", "account", "credentials", "kubeconfig", "login_server", "names"]
+__all__ = ["Names", "account", "credentials", "kubeconfig", "login_server", "names", "subscription"]
 
 _GROUP, _CLUSTER = "rg-oci-artifact-demo", "aks-oci-demo"
 _NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -50,9 +50,15 @@ def names(settings: Settings) -> Names:
 
 
 def account() -> str:
-    """The subscription that az works in. Raises DeploymentError if nobody is signed in."""
+    """The subscription that az works in, for people. Raises DeploymentError if nobody is signed in."""
+    name, identity = subscription()
+    return f"{name} ({identity})"
+
+
+def subscription() -> tuple[str, str]:
+    """Name and id of the subscription that az works in. Raises DeploymentError if nobody is signed in."""
     found = _json("az", "account", "show", "--output", "json")
-    return f"{found.get('name', '')} ({found.get('id', '')})"
+    return str(found.get("name", "")), str(found.get("id", ""))
 
 
 def login_server(names: Names) -> str:

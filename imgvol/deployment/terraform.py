@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from imgvol.deployment.azure import account
+import os
+
+from imgvol.deployment.azure import subscription
 from imgvol.deployment.errors import DeploymentError, UsageError
 from imgvol.deployment.programs import find, run
 from imgvol.deployment.saying import say
@@ -30,7 +32,11 @@ def _run(settings: Settings, verb: str) -> None:
     if not list(settings.terraform.glob("*.tf")):
         raise DeploymentError(f"{settings.terraform} has no Terraform configuration")
     doing = "makes or changes" if verb == "apply" else "removes"
-    say(f"terraform {verb} {doing} the resources of {settings.terraform.name}/ in the subscription {account()}")
+    name, identity = subscription()
+    # azurerm takes the sign-in from az, but not the subscription.
+    chosen = os.environ.setdefault("ARM_SUBSCRIPTION_ID", identity)
+    where = f"{name} ({identity})" if chosen == identity else f"{chosen}, which ARM_SUBSCRIPTION_ID names"
+    say(f"terraform {verb} {doing} the resources of {settings.terraform.name}/ in the subscription {where}")
     say("it shows its plan and asks first" if not settings.auto_approve else "AUTO_APPROVE: it does not ask")
     here = f"-chdir={settings.terraform}"
     run("terraform", here, "init", "-input=false")

@@ -117,6 +117,14 @@ def test_terraform_is_told_what_is_meant(cloud, tmp_path, command, settings, arg
     assert "in the subscription Demo (" in done.stderr
 
 
+def test_another_subscription_is_said(cloud, tmp_path):
+    (tmp_path / "main.tf").touch()
+    other = "00000000-0000-0000-0000-00000000000f"
+    done = cloud()("tf-apply", TERRAFORM_DIR=str(tmp_path), ARM_SUBSCRIPTION_ID=other, **ACR)
+    assert done.returncode == 0, done.stderr
+    assert f"in the subscription {other}, which ARM_SUBSCRIPTION_ID names" in done.stderr
+
+
 @pytest.mark.parametrize("command", ["push-engine", "push-content", "deploy", "smoke-test", "rollback", "status"])
 def test_nobody_is_signed_in(cloud, command):
     done = cloud(signed_in=False)(command, **NAMED)
