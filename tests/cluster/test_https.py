@@ -193,7 +193,7 @@ def test_stopping_ends_watches_at_once(server):
     began = time.monotonic()
     server.wait(server.https.stop())
     assert response.read() == b""
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 8  # well before the client gives up
     connection.close()
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((host, int(port)), timeout=5)

@@ -188,7 +188,7 @@ def test_close_does_not_wait_for_clients(served, caplog):
         assert download.raw.read(1000) == bytes(1000)
         started = time.monotonic()
         served.loop.run(served.registry.close())
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < 20  # well before the clients give up
     with pytest.raises(requests.ConnectionError):
         requests.get(f"{served.url}/v2/", timeout=30)
     assert caplog.records == []
