@@ -55,6 +55,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=f"who pushes there; the password is taken from ${REGISTRY_PASSWORD}",
     )
     group.addoption(
+        "--every-node",
+        action="store_true",
+        help="judge the claims node/… too: on every node at once, with the times of cold and warm pulls",
+    )
+    group.addoption(
         "--claim",
         action="append",
         default=[],

@@ -35,6 +35,7 @@ _JUDGED = pytest.StashKey[dict[tuple[str, str], Judgement]]()
 _REPORTER = pytest.StashKey[Reporter]()
 _EVIDENCE = pytest.StashKey[list[str]]()
 _MISUSED = pytest.StashKey[str]()
+_EVERY_NODE = "node"
 _XDIST = "imgvol_target"
 _REAL_SECONDS = 900.0
 _LONGEST = 63
@@ -59,7 +60,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the claims that `--claim` asks for, if it asks for any."""
+    """Keep the claims that `--claim` asks for, if it asks for any; those of every node with `--every-node` only."""
+    if not (config.option.every_node or config.option.collectonly):
+        items[:] = [item for item in items if not (claim := claim_of(item)) or claim.topic != _EVERY_NODE]
     patterns: list[str] = config.option.claim
     if not patterns:
         return

@@ -88,6 +88,15 @@ _ALL = (
         returns_deleted=True,
     ),
     ResourceType(
+        "daemonsets",
+        "DaemonSet",
+        group="apps",
+        short_names=("ds",),
+        categories=("all",),
+        subresources=("status",),
+        generation=True,
+    ),
+    ResourceType(
         "deployments",
         "Deployment",
         group="apps",

@@ -32,7 +32,15 @@ _OURS = (
     "generation",
     "resourceVersion",
 )
+# A DaemonSet counts the changes of its template here since apps/v1 has no field for that.
+_TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 _INITIAL_STATUS: dict[str, Object] = {
+    "daemonsets": {
+        "currentNumberScheduled": 0,
+        "numberMisscheduled": 0,
+        "desiredNumberScheduled": 0,
+        "numberReady": 0,
+    },
     "deployments": {},
     "namespaces": {"phase": "Active"},
     "poddisruptionbudgets": {"disruptionsAllowed": 0, "currentHealthy": 0, "desiredHealthy": 0, "expectedPods": 0},
@@ -62,6 +70,8 @@ def prepare_for_create(resource: ResourceType, obj: Object) -> None:
     if "status" in resource.subresources:
         kept = clone(obj.get("status")) if resource.plural == "nodes" else None
         obj["status"] = kept or clone(_INITIAL_STATUS.get(resource.plural, {}))
+    if resource.plural == "daemonsets":
+        meta.setdefault("annotations", {})[_TEMPLATE_GENERATION] = "1"
     if resource.plural == "namespaces":
         spec = obj.setdefault("spec", {})
         spec["finalizers"] = list(dict.fromkeys((*spec.get("finalizers", ()), "kubernetes")))
@@ -119,6 +129,10 @@ def prepare_for_update(resource: ResourceType, obj: Object, existing: Object) ->
     if resource.plural == "namespaces":
         obj["spec"] = clone(existing.get("spec", {}))
         metadata(obj).setdefault("labels", {})["kubernetes.io/metadata.name"] = existing["metadata"]["name"]
+    if resource.plural == "daemonsets":
+        before = int((existing["metadata"].get("annotations") or {}).get(_TEMPLATE_GENERATION, "1"))
+        changed = obj["spec"].get("template") != existing["spec"].get("template")
+        metadata(obj).setdefault("annotations", {})[_TEMPLATE_GENERATION] = str(before + changed)
     if resource.generation and _desired(resource, obj) != _desired(resource, existing):
         metadata(obj)["generation"] = existing["metadata"].get("generation", 0) + 1
 

@@ -192,3 +192,15 @@ def test_a_claim_that_there_is_not_is_said_by_workers_too(tmp_path: Path) -> Non
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "ERROR: --claim: no claim is called mount/nothing; docs/claims.md lists them all" in done.stdout
     assert "INTERNALERROR" not in done.stdout
+
+
+def test_every_node_of_fifty(tmp_path: Path) -> None:
+    """All fifty nodes of one process are judged at once, each with the times of its pulls."""
+    claim = "node/content-on-every-node"
+    status, verdicts = judge(tmp_path, [claim], "--every-node", "--nodes=50", IMGVOL_PATIENCE="60")
+    assert (status, verdicts) == (0, {claim: "pass"})
+    (told,) = json.loads((tmp_path / "results.json").read_text())["claims"]
+    lines = told["evidence"].splitlines()
+    assert len({line.split(":")[0] for line in lines}) == 50
+    assert all(": pulled cold in " in line and " s, warm in " in line for line in lines)
+    assert "untold" not in told["evidence"]

@@ -14,7 +14,7 @@ from emulator.cluster.store import Store
 
 __all__ = ["admit_create", "validate_create", "validate_update"]
 
-_TEMPLATED = ("deployments", "replicasets")
+_TEMPLATED = ("daemonsets", "deployments", "replicasets")
 
 
 def admit_create(store: Store, kind: ResourceType, obj: Object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .controller import Controller
+from .daemonsets import DaemonSets
 from .deployments import Deployments
 from .disruption import Disruptions
 from .endpoints import Endpoints
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Controller",
+    "DaemonSets",
     "Deployments",
     "Disruptions",
     "Endpoints",
@@ -38,6 +40,7 @@ def all_controllers(api: Api, clock: Clock) -> tuple[Controller, ...]:
         ServiceAccounts,
         Namespaces,
         GarbageCollector,
+        DaemonSets,
         Deployments,
         ReplicaSets,
         Scheduler,

@@ -17,7 +17,7 @@ from emulator.cluster.validation.quantity import parse
 from .owners import labels_of
 from .podstates import is_terminal
 
-__all__ = ["Refusal", "explain", "matches_selector", "refusal", "requests"]
+__all__ = ["Refusal", "daemon_fits", "explain", "matches_selector", "refusal", "requests"]
 
 Amounts = dict[str, Fraction]
 
@@ -39,8 +39,44 @@ def refusal(pod: Object, node: Object, others: Iterable[Object]) -> Refusal | No
 
 
 def matches_selector(pod: Object, node: Object) -> bool:
-    """Whether the pod's nodeSelector selects the node."""
-    return (pod["spec"].get("nodeSelector") or {}).items() <= labels_of(node).items()
+    """Whether the pod's nodeSelector selects the node, and its node affinity wants it."""
+    if not (pod["spec"].get("nodeSelector") or {}).items() <= labels_of(node).items():
+        return False
+    affinity = (pod["spec"].get("affinity") or {}).get("nodeAffinity") or {}
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+    return required is None or any(_term(term, node) for term in required["nodeSelectorTerms"])
+
+
+def daemon_fits(pod: Object, node: Object) -> tuple[bool, bool]:
+    """Whether a DaemonSet's pod is to run on a node, and whether one that does may go on (daemon_controller.go)."""
+    if not matches_selector(pod, node):
+        return False, False
+    taints = [each for each in node["spec"].get("taints") or () if not _tolerates(pod, each)]
+    effects = {each["effect"] for each in taints}
+    return not effects & {"NoSchedule", "NoExecute"}, "NoExecute" not in effects
+
+
+def _term(term: Object, node: Object) -> bool:
+    """Whether a node is as a term wants it; one that wants nothing matches none."""
+    expressions, fields = term.get("matchExpressions") or (), term.get("matchFields") or ()
+    name = {"metadata.name": node["metadata"]["name"]}
+    return bool(expressions or fields) and (
+        all(_requirement(each, labels_of(node)) for each in expressions)
+        and all(_requirement(each, name) for each in fields)
+    )
+
+
+def _requirement(wanted: Object, found: Mapping[str, str]) -> bool:
+    key, values = wanted["key"], wanted.get("values") or ()
+    match wanted["operator"]:
+        case "In":
+            return key in found and found[key] in values
+        case "NotIn":
+            return key not in found or found[key] not in values
+        case "Exists":
+            return key in found
+        case _:
+            return key not in found
 
 
 def explain(refusals: Sequence[Refusal]) -> str:

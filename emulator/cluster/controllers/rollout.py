@@ -15,6 +15,7 @@ __all__ = [
     "DESIRED",
     "MAX",
     "Fenceposts",
+    "amount",
     "fenceposts",
     "initial_size",
     "is_scaling",
@@ -45,8 +46,8 @@ def fenceposts(deployment: Object) -> Fenceposts:
         return Fenceposts(0, 0)
     replicas = _wanted(deployment)
     rolling = strategy.get("rollingUpdate") or {}
-    surge = _scaled(rolling.get("maxSurge", "25%"), replicas, up=True)
-    unavailable = _scaled(rolling.get("maxUnavailable", "25%"), replicas, up=False)
+    surge = amount(rolling.get("maxSurge", "25%"), replicas, up=True)
+    unavailable = amount(rolling.get("maxUnavailable", "25%"), replicas, up=False)
     if surge == 0 and unavailable == 0:
         unavailable = 1
     return Fenceposts(surge, min(unavailable, replicas))
@@ -169,7 +170,8 @@ def _is_saturated(deployment: Object, new: Object) -> bool:
     return _size(new) == wanted == _annotation(new, DESIRED) == _available(new)
 
 
-def _scaled(value: int | str, total: int, *, up: bool) -> int:
+def amount(value: int | str, total: int, *, up: bool) -> int:
+    """A number, or a share of a total such as `25%`, rounded up or down."""
     if isinstance(value, int):
         return value
     # In integers: 0.07 * 100 is not 7 in floating point.

@@ -109,6 +109,7 @@ def _pod_spec(spec: Object) -> None:
 
 _BEFORE: dict[str, Callable[[Object], None]] = {
     "Container": _container,
+    "DaemonSetUpdateStrategy": _strategy,
     "DeploymentStrategy": _strategy,
     "ImageVolumeSource": _image_volume,
     "PodSpec": _pod_spec,

@@ -12,7 +12,7 @@ from emulator.cluster.validation.walk import Scope, walk, walk_immutable
 
 __all__ = ["validate", "validate_update"]
 
-_TEMPLATED = ("deployments", "replicasets")
+_TEMPLATED = ("daemonsets", "deployments", "replicasets")
 
 
 def validate(kind: ResourceType, obj: Object) -> list[FieldError]:

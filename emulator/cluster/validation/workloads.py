@@ -49,13 +49,15 @@ def _selector(selector: Object, at: At) -> list[FieldError]:
 
 @rule("DeploymentSpec", after="selector")
 @rule("ReplicaSetSpec", after="selector")
+@rule("DaemonSetSpec", after="selector")
 def _template_labels(spec: Object, at: At) -> list[FieldError]:
     selector, template = spec.get("selector"), spec.get("template") or {}
     here, wrong = f"{at.path}.selector", []
     if selector is None:
         wrong.append(required(here))
     elif not selector.get("matchLabels") and not selector.get("matchExpressions"):
-        return [invalid_value(here, selector, "empty selector is invalid for deployment")]
+        kind = "daemonset" if "updateStrategy" in spec else "deployment"
+        return [invalid_value(here, selector, f"empty selector is invalid for {kind}")]
     elif not _readable(selector):
         return [invalid_value(here, selector, "invalid label selector")]
     labels = (template.get("metadata") or {}).get("labels") or {}
@@ -72,6 +74,7 @@ def _readable(selector: Object) -> bool:
 
 @instead("DeploymentSpec", "template")
 @instead("ReplicaSetSpec", "template")
+@instead("DaemonSetSpec", "template")
 def _template(spec: Object, _at: At, _field: str) -> list[FieldError] | None:
     selector = spec.get("selector")
     return None if selector is None or _readable(selector) else []
@@ -79,6 +82,7 @@ def _template(spec: Object, _at: At, _field: str) -> list[FieldError] | None:
 
 @rule("DeploymentSpec", after="template")
 @rule("ReplicaSetSpec", after="template")
+@rule("DaemonSetSpec", after="template")
 def _restart_policy(spec: Object, at: At) -> list[FieldError]:
     selector = spec.get("selector")
     policy = ((spec.get("template") or {}).get("spec") or {}).get("restartPolicy", "")
@@ -107,6 +111,14 @@ def _rolling_update_of(strategy: Object, at: At, _field: str) -> list[FieldError
     if "rollingUpdate" not in strategy:
         return []
     return [forbidden_field(f"{at.path}.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'")]
+
+
+@rule("RollingUpdateDaemonSet")
+def _rolling_update_daemons(rolling: Object, at: At) -> list[FieldError]:
+    wrong = _amount(rolling.get("maxUnavailable", 0), f"{at.path}.maxUnavailable")
+    if not wrong and _number(rolling.get("maxUnavailable", 0)) == 0:
+        wrong.append(required(f"{at.path}.maxUnavailable", "cannot be 0 when maxSurge is 0"))
+    return wrong
 
 
 @rule("RollingUpdateDeployment")
