@@ -59,6 +59,12 @@ def test_containerd_2_0_fails_exactly_the_claims_that_need_a_mount() -> None:
     assert len(recorded) > 50
 
 
+def test_a_current_runtime_keeps_every_recorded_claim() -> None:
+    recorded = BY_VERSION["2.2.9"].claims
+    assert {claim: judged.verdict for claim, judged in recorded.items()} == dict.fromkeys(recorded, "pass")
+    assert recorded.keys() == BY_VERSION["2.0.14"].claims.keys()
+
+
 @pytest.mark.parametrize("name", sorted(BY_VERSION["2.3.7"].cases))
 def test_no_case_accepts_what_another_outcome_shows(name: str) -> None:
     """Every case tells its own outcome from every other that was recorded."""
