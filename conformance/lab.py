@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import zlib
 from collections.abc import Callable
 
 from conformance.cluster import Cluster
+from conformance.faulting import faults
 from conformance.kube import Object, RefusedError
 from conformance.observation import Observation, is_settled, observe_pod
 from conformance.oci import Repository
@@ -37,10 +39,15 @@ class Lab:
         """The reference of the probe's image."""
         return f"{self.target.registry.name}/{_probe_in(self.shared, self.target)}:v1"
 
-    def repository(self, name: str, *, private: bool = False) -> Repository:
-        """One of this test's repositories; by the private registry's address if asked for."""
-        endpoint = self.target.private if private else self.target.registry
-        assert endpoint is not None, "this target has no registry that wants credentials"
+    def repository(self, name: str, *, private: bool = False, faulty: bool = False) -> Repository:
+        """One of this test's repositories; in the private registry, or the faulty one, if asked for."""
+        target, endpoint = self.target, self.target.registry
+        if private:
+            assert target.private is not None, "this target has no registry that wants credentials"
+            endpoint = target.private
+        if faulty:
+            assert target.faulty is not None, "this target has no registry that fails when it is told to"
+            endpoint = target.faulty
         return Repository(endpoint, f"{self.prefix}/{name}")
 
     def forge(self, spec: ImageSpec, nonce: str = "") -> Forged:
@@ -90,10 +97,30 @@ class Lab:
         `enough` may ask to wait for more events; `quiet` for so many seconds in which there are none.
         """
         name = f"case-{case.name.lower().replace('+', '-')}"
-        digests = [self.push(image, spec) for image, spec in case.images.items()]
+        with contextlib.ExitStack() as stack:
+            return self._run_case(case, name, enough, quiet, stack)
+
+    def _run_case(
+        self,
+        case: Case,
+        name: str,
+        enough: Callable[[Observation], bool],
+        quiet: float,
+        stack: contextlib.ExitStack,
+    ) -> Observation:
         first = next(iter(case.images))
+        source = self.target.registry
+        if case.faults:
+            forged = {image: self.forge(spec) for image, spec in case.images.items()}
+            repository = self.repository(first, faulty=True)
+            source = repository.endpoint
+            digests = [self.repository(image, faulty=True).push(one, "v1") for image, one in forged.items()]
+            stack.enter_context(faults(repository, forged[first], case.faults))
+        else:
+            digests = [self.push(image, spec) for image, spec in case.images.items()]
         places = {
             "registry": self.target.registry.name,
+            "source": source.name,
             "private": self.target.private.name if self.target.private else "",
             "closed": self.target.description.closed,
             "lab": self.prefix,

@@ -42,6 +42,8 @@ _SYMBOLS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\bin [0-9.]+(?:ms|µs|m|s)(?:[0-9.]+s)? \([0-9.]+(?:ms|µs|m|s)(?:[0-9.]+s)? including waiting\)",
          "in <duration> (<duration> including waiting)"),
         (r"Image size: \d+ bytes", "Image size: <size> bytes"),
+        (r"short read: expected \d+ bytes but got \d+", "short read: expected <size> bytes but got <size>"),
+        (r"read tcp \S+->\S+: ", "read tcp <node>-><registry>: "),
         (r'"extract-\d+-\S+ ', '"extract-<n> '),
         (r"mount callback failed on \S+", "mount callback failed on <path>"),
         (r"/\S*/tmpmounts/containerd-mount\d+", "<path>"),

@@ -69,7 +69,7 @@ def case_pod(name: str, changes: Mapping[str, Any], places: Mapping[str, str]) -
     pod = usual_pod(
         name,
         image=filled("{registry}/{probe}:v1", places),
-        reference=filled("{registry}/{lab}/{first}:v1", places),
+        reference=filled("{source}/{lab}/{first}:v1", places),
         **changed,
     )
     if secret:

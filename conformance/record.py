@@ -68,6 +68,9 @@ def place_of(target: Target, folder: Path) -> Path:
 def names_of(target: Target) -> dict[str, str]:
     """The texts of a run that recordings have symbols for."""
     names = {target.registry.name: "<registry>", target.description.closed: "<no-registry>"}
+    if target.faulty:
+        # One registry to what is recorded, wherever it runs; dial errors name it by its address.
+        names |= {target.faulty.name: "<registry>", target.faulty.host: "<registry>"}
     if target.private:
         names[target.private.name] = "<private-registry>"
     return names

@@ -39,15 +39,17 @@ def emulator(options: Options) -> Iterator[Description]:
         except imgvol_emulator.StartError as error:
             raise TargetUnavailableError(str(error)) from None
         closed = stack.enter_context(_closed_port())
+        registry = _endpoint(running.registry, control=running.control)
         yield Description(
             name="emulator",
             kubeconfig=str(running.kubeconfig),
-            registry=_endpoint(running.registry),
+            registry=registry,
             private=_endpoint(running.private_registry or "", username, password),
             closed=closed,
             patience=float(os.environ.get("IMGVOL_PATIENCE", _PATIENCE)),
             run=secrets.token_hex(3),
             pools=tuple(pool.name for pool in pools),
+            faulty=registry,
         )
 
 
@@ -63,9 +65,10 @@ def _emulated(pool: MadePool) -> str:
     return ",".join(f"{key}={value}" for key, value in given.items() if value)
 
 
-def _endpoint(address: str, username: str = "", password: str = "") -> RegistryEndpoint:
+def _endpoint(address: str, username: str = "", password: str = "", control: str = "") -> RegistryEndpoint:
     url = f"http://{address}"
-    return RegistryEndpoint(url, address, username, password, tamper=Tamper("http", f"{url}/_emulator/corrupt"))
+    tamper = Tamper("http", f"{url}/_emulator/corrupt")
+    return RegistryEndpoint(url, address, username, password, tamper=tamper, control=control)
 
 
 @contextlib.contextmanager

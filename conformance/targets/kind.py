@@ -15,6 +15,8 @@ from conformance.targets.bootstrap import dress, join_up, start_nodes, wait_unti
 from conformance.targets.choice import Options, made_pools
 from conformance.targets.containers import network, places
 from conformance.targets.daemon import Host, connect, ensure_image, untidy
+from conformance.targets.faulty import NAME as FAULTY
+from conformance.targets.faulty import faulty_registry
 from conformance.targets.interrupting import ended_as_by_ctrl_c
 from conformance.targets.node import Recipe
 from conformance.targets.progress import Progress
@@ -94,9 +96,12 @@ def _start(
     with progress.step("kind: registries"):
         between = network(run)
         found = stack.enter_context(registries(docker, options.registry_image, between, run, places()))
-    recipe = Recipe(
-        options.node_image, run, names, found.addresses, (found.registry.name, found.private.name), images=images
-    )
+        faulty, why_none = stack.enter_context(faulty_registry(docker, between))
+    addresses, pulled_from = dict(found.addresses), [found.registry.name, found.private.name]
+    if faulty:
+        addresses[FAULTY] = faulty.host.rpartition(":")[0]
+        pulled_from.append(faulty.name)
+    recipe = Recipe(options.node_image, run, names, addresses, tuple(pulled_from), images=images)
     with progress.step("kind: systemd and containerd") as step:
         nodes = start_nodes(docker, host, recipe, between, found.place, step)
     directory = directory_of(run)
@@ -117,6 +122,8 @@ def _start(
         patience=float(os.environ.get("IMGVOL_PATIENCE", _PATIENCE)),
         run=run,
         pools=tuple(pool.name for pool in pools),
+        lacks={} if faulty else {"faulty-registry": why_none},
+        faulty=faulty,
     )
 
 

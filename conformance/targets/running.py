@@ -67,6 +67,7 @@ def described(options: Options) -> Description:
         lacks={
             "private-registry": "here the suite knows one registry, from which nodes pull without a pod's credentials",
             "registry-tampering": "the suite reaches no files of this registry",
+            "faulty-registry": "the suite started no registry here that fails when it is told to",
         },
     )
 

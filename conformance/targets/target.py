@@ -60,6 +60,7 @@ class RegistryEndpoint:
 
     `url` is scheme and host, `prefix` the folder of all our repositories in that registry (empty or without slashes at
     its ends), and `name` what stands before a repository in a pod's reference: host, and prefix if there is one.
+    `control` is the URL at which its faults are switched (docs/registry.md), empty where it has none.
     """
 
     url: str
@@ -68,6 +69,7 @@ class RegistryEndpoint:
     password: str = dataclasses.field(default="", repr=False)
     tamper: Tamper | None = None
     prefix: str = ""
+    control: str = ""
 
     @property
     def host(self) -> str:
@@ -102,6 +104,7 @@ class Description:
     closed: an address that no registry listens on, as nodes see it. patience: real seconds to wait for what should
     come. lacks: what the target's surroundings cannot do, by capability, with the reason. pools: the node pools on each
     of which every claim is judged; none where nodes are all one. findings: what was looked at beforehand.
+    faulty: a registry that fails when it is told to.
     """
 
     name: str
@@ -114,6 +117,7 @@ class Description:
     lacks: Mapping[str, str] = dataclasses.field(default_factory=dict)
     pools: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    faulty: RegistryEndpoint | None = None
 
     def to_json(self) -> str:
         """One line of JSON that `from_json` reads."""
@@ -127,6 +131,7 @@ class Description:
         data["private"] = RegistryEndpoint.from_json(data["private"]) if data["private"] else None
         data["pools"] = tuple(data["pools"])
         data["findings"] = tuple(Finding(**finding) for finding in data["findings"])
+        data["faulty"] = RegistryEndpoint.from_json(data["faulty"]) if data["faulty"] else None
         return cls(**data)
 
 
@@ -166,6 +171,7 @@ class Target:
         self.name = description.name
         self.registry = description.registry
         self.private = description.private
+        self.faulty = description.faulty
         self.patience = description.patience
         self.pool = pool
         self._pools: dict[str, Target] = {}
