@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from emulator.faults.reading import Read, document, fields, one_of, seconds, text, texts, whole, wrong, yes
 from emulator.faults.scenario import OPERATIONS, Amount, Fault, Match, Scenario, ScenarioError, Times
 
 __all__ = ["load", "parse", "scenario_names"]
 
 _HERE = Path(__file__).parent
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _PERCENT = re.compile(r"([0-9]+(?:\.[0-9]+)?)%")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _CODE = re.compile(r"[A-Z_]+")
 # What a fault does, of which it does one thing; and what may come with `status` only.
 _DEEDS = ("refuse", "hang-up", "status", "lose", "full-disk", "drop", "truncate", "corrupt")
 _OF_STATUS = ("code", "message", "body")
-
-_Read = Callable[[str, Any], Any]
 
 
 def scenario_names() -> list[str]:
@@ -43,48 +40,39 @@ def load(name: str) -> tuple[str, Scenario]:
             f"there is no fault scenario {name!r}; choose one of {', '.join(scenario_names())}, or give a YAML file"
         )
     try:
-        text = path.read_text(encoding="utf-8")
+        written = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ScenarioError(f"the fault scenario {path} cannot be read: {(error.strerror or '').lower()}") from None
     except UnicodeDecodeError:
         raise ScenarioError(f"the fault scenario {path} is not UTF-8 text") from None
-    return path.stem, parse(text, str(path) if is_path else path.name)
+    return path.stem, parse(written, str(path) if is_path else path.name)
 
 
-def parse(text: str, where: str) -> Scenario:
+def parse(written: str, where: str) -> Scenario:
     """A scenario from YAML (or JSON) text; `where` names the text in errors.
 
     Raises:
         ScenarioError: it is wrong.
     """
-    import yaml
-
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise ScenarioError(f"{where}{line}: this is no YAML: {getattr(error, 'problem', None) or error}") from None
-    except RecursionError:
-        raise ScenarioError(f"{where}: this is nested too deeply") from None
-    read = _fields(where, data, {"says": _text, "faults": _faults, "tokens": _tokens})
+    data = document(written, where)
+    read = fields(where, data, {"says": text, "faults": _faults, "tokens": _tokens})
     access, refresh = read.get("tokens", (None, None))
     return Scenario(read.get("says", ""), read.get("faults", ()), access, refresh)
 
 
 def _faults(where: str, data: Any) -> tuple[Fault, ...]:
     if not isinstance(data, list):
-        raise _wrong(where, "a list of faults", data)
+        raise wrong(where, "a list of faults", data)
     return tuple(_fault(f"{where}[{number}]", one) for number, one in enumerate(data))
 
 
 def _tokens(where: str, data: Any) -> tuple[float | None, float | None]:
-    read = _fields(where, data, {"access": _seconds, "refresh": _seconds})
+    read = fields(where, data, {"access": seconds, "refresh": seconds})
     return read.get("access"), read.get("refresh")
 
 
 def _fault(where: str, data: Any) -> Fault:
-    read = _fields(where, data, _FAULT)
+    read = fields(where, data, _FAULT)
     deeds = [key for key in _DEEDS if key in read]
     if len(deeds) > 1:
         raise ScenarioError(f"{where} says {' and '.join(deeds)}: a fault does one of these, so write two faults")
@@ -100,7 +88,7 @@ def _fault(where: str, data: Any) -> Fault:
 
 
 def _match(where: str, data: Any) -> Match:
-    read = _fields(where, data, {"operation": _operations, "method": _methods, "repository": _text, "reference": _text})
+    read = fields(where, data, {"operation": _operations, "method": _methods, "repository": text, "reference": text})
     return Match(
         read.get("operation", ("*",)),
         read.get("method", ("*",)),
@@ -110,17 +98,17 @@ def _match(where: str, data: Any) -> Match:
 
 
 def _times(where: str, data: Any) -> Times:
-    kinds: Mapping[str, _Read] = {
-        "skip": _whole(0),
-        "every": _whole(1),
-        "first": _whole(1),
-        "each": _one_of("registry", "repository", "reference"),
+    kinds: Mapping[str, Read] = {
+        "skip": whole(0),
+        "every": whole(1),
+        "first": whole(1),
+        "each": one_of("registry", "repository", "reference"),
     }
-    return Times(**_fields(where, data, kinds))
+    return Times(**fields(where, data, kinds))
 
 
 def _operations(where: str, data: Any) -> tuple[str, ...]:
-    patterns = _texts(where, data)
+    patterns = texts(where, data)
     for pattern in patterns:
         if not any(fnmatchcase(operation, pattern) for operation in OPERATIONS):
             raise ScenarioError(f"{where}: {pattern!r} is no operation; there are {', '.join(OPERATIONS)}")
@@ -128,53 +116,10 @@ def _operations(where: str, data: Any) -> tuple[str, ...]:
 
 
 def _methods(where: str, data: Any) -> tuple[str, ...]:
-    methods = _texts(where, data)
+    methods = texts(where, data)
     if unknown := [method for method in methods if method not in _METHODS]:
         raise ScenarioError(f"{where}: {unknown[0]!r} is no method; there are {', '.join(_METHODS)}")
     return methods
-
-
-def _texts(where: str, data: Any) -> tuple[str, ...]:
-    if isinstance(data, list) and data:
-        return tuple(_text(f"{where}[{number}]", one) for number, one in enumerate(data))
-    return (_text(where, data),)
-
-
-def _text(where: str, data: Any) -> str:
-    if not isinstance(data, str):
-        raise _wrong(where, "a text", data)
-    return data
-
-
-def _yes(where: str, data: Any) -> bool:
-    if data is not True:
-        raise _wrong(where, "true, or be left out", data)
-    return True
-
-
-def _whole(least: int, most: int | None = None) -> _Read:
-    def read(where: str, data: Any) -> int:
-        if not isinstance(data, int) or isinstance(data, bool) or data < least or (most is not None and data > most):
-            raise _wrong(where, f"a whole number from {least}" + (f" to {most}" if most else " on"), data)
-        return data
-
-    return read
-
-
-def _one_of(*choices: str) -> _Read:
-    def read(where: str, data: Any) -> str:
-        if data not in choices:
-            raise _wrong(where, f"one of {', '.join(choices)}", data)
-        return cast("str", data)
-
-    return read
-
-
-def _seconds(where: str, data: Any) -> float:
-    match = _DURATION.fullmatch(data) if isinstance(data, str) else None
-    if match is None:
-        raise _wrong(where, "a duration like 500ms, 2s, 5m or 3h", data)
-    return float(match[1]) * _SECONDS[match[2]]
 
 
 def _amount(where: str, data: Any) -> Amount:
@@ -182,19 +127,19 @@ def _amount(where: str, data: Any) -> Amount:
         return Amount(data)
     match = _PERCENT.fullmatch(data) if isinstance(data, str) else None
     if match is None or float(match[1]) > 100:
-        raise _wrong(where, "a number of bytes, or a share like 50%", data)
+        raise wrong(where, "a number of bytes, or a share like 50%", data)
     return Amount(percent=float(match[1]))
 
 
 def _code(where: str, data: Any) -> str:
     if not (isinstance(data, str) and _CODE.fullmatch(data)):
-        raise _wrong(where, "an error code like TOOMANYREQUESTS", data)
+        raise wrong(where, "an error code like TOOMANYREQUESTS", data)
     return data
 
 
 def _headers(where: str, data: Any) -> Mapping[str, str]:
     if not isinstance(data, dict) or not data:
-        raise _wrong(where, "a mapping of header names to values", data)
+        raise wrong(where, "a mapping of header names to values", data)
     headers = {str(name): str(value) for name, value in data.items()}
     for name, value in headers.items():
         if not re.fullmatch(r"[A-Za-z0-9-]+", name) or re.search(r"[\r\n\0]", value):
@@ -202,35 +147,22 @@ def _headers(where: str, data: Any) -> Mapping[str, str]:
     return headers
 
 
-def _wrong(where: str, wanted: str, data: Any) -> ScenarioError:
-    return ScenarioError(f"{where} must be {wanted}, not {data!r}")
-
-
-def _fields(where: str, data: Any, kinds: Mapping[str, _Read]) -> dict[str, Any]:
-    if not isinstance(data, dict):
-        raise _wrong(where, f"a mapping with some of {', '.join(kinds)}", data)
-    if unknown := [key for key in data if key not in kinds]:
-        raise ScenarioError(f"{where} has no key {unknown[0]!r}; it may have {', '.join(kinds)}")
-    separator = "." if ": " in where else ": "
-    return {key: kinds[key](f"{where}{separator}{key}", value) for key, value in data.items()}
-
-
-_FAULT: Mapping[str, _Read] = {
+_FAULT: Mapping[str, Read] = {
     "match": _match,
     "times": _times,
-    "delay": _seconds,
-    "refuse": _yes,
-    "hang-up": _one_of("before", "after"),
-    "status": _whole(400, 599),
+    "delay": seconds,
+    "refuse": yes,
+    "hang-up": one_of("before", "after"),
+    "status": whole(400, 599),
     "code": _code,
-    "message": _text,
-    "body": _text,
+    "message": text,
+    "body": text,
     "headers": _headers,
     "lose": _amount,
-    "full-disk": _yes,
+    "full-disk": yes,
     "drop": _amount,
     "truncate": _amount,
     "corrupt": _amount,
-    "rate": _whole(1),
-    "reset": _yes,
+    "rate": whole(1),
+    "reset": yes,
 }

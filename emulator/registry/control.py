@@ -6,6 +6,8 @@ PUT    /faults/NAME    bring a scenario into force, in place of the one of that 
 DELETE /faults/NAME    end it
 DELETE /faults         end all
 GET    /requests       what was asked of the registry, and which fault struck it
+    GET    /metadata/identity/oauth2/token?client_id=ID&resource=URL
+                           an Entra access token of an identity, as the metadata service of an Azure machine gives one
 """
 
 from __future__ import annotations
@@ -22,11 +24,14 @@ from emulator.registry.journal import Journal
 
 __all__ = ["control_application"]
 
+EntraToken = Callable[[str, str], str | None]
+"""An access token of an identity (its client id) for a resource; None if there is no such identity."""
+
 _BIGGEST = 1 << 20
 
 
 def control_application(
-    faults: ActiveFaults, journal: Journal, settled: Callable[[], Awaitable[None]]
+    faults: ActiveFaults, journal: Journal, settled: Callable[[], Awaitable[None]], entra_token: EntraToken
 ) -> web.Application:
     """The endpoint of a registry; `settled` waits until a change has come into force."""
 
@@ -60,12 +65,22 @@ def control_application(
     async def requests(_: web.Request) -> web.Response:
         return web.json_response([asdict(seen) for seen in journal])
 
+    async def metadata(request: web.Request) -> web.Response:
+        if request.headers.get("Metadata", "").lower() != "true":
+            return _refused("Required metadata header not specified", 400)
+        resource = request.query.get("resource", "")
+        token = entra_token(request.query.get("client_id", ""), resource)
+        if token is None:
+            return _refused("Identity not found", 400)
+        return web.json_response({"access_token": token, "resource": resource, "token_type": "Bearer"})
+
     app = web.Application(client_max_size=_BIGGEST)
     app.router.add_get("/faults", show)
     app.router.add_delete("/faults", clear)
     app.router.add_put("/faults/{name}", put)
     app.router.add_delete("/faults/{name}", remove)
     app.router.add_get("/requests", requests)
+    app.router.add_get("/metadata/identity/oauth2/token", metadata)
     return app
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
 from aiohttp import web
+from aiohttp.typedefs import Handler as HttpHandler
 
 from emulator.clock import Clock
 from emulator.faults import ActiveFaults
+from emulator.registry.acr import AcrAuthenticator, AcrConfig, Downloads, Signer, TokenService
 from emulator.registry.app import application
 from emulator.registry.auth import Anyone, Authenticator, Basic
 from emulator.registry.blobs import Blobs
@@ -22,7 +25,7 @@ from emulator.registry.listings import Listings
 from emulator.registry.manifests import Manifests
 from emulator.registry.names import Digest, check_repository
 from emulator.registry.pushes import Pushes
-from emulator.registry.routes import Routes
+from emulator.registry.routes import Handler, Kind, Routes
 from emulator.registry.storage import Storage
 from emulator.registry.uploads import Uploads
 
@@ -50,20 +53,39 @@ class Registry:
         self._switching = asyncio.Lock()
         self.journal = Journal()
         self.faults = ActiveFaults()
+        self._acr: TokenService | None = None
         listings = Listings(self._storage)
         pushes = Pushes(self._storage, Uploads(self._storage, self._clock))
-        self._routes = Routes(
-            {
-                "base": {"GET": listings.base, "HEAD": listings.base},
-                "catalog": {"GET": listings.catalog, "HEAD": listings.catalog},
-                "tags": {"GET": listings.tags, "HEAD": listings.tags},
-                "referrers": {"GET": listings.referrers, "HEAD": listings.referrers},
-                "manifest": Manifests(self._storage).handlers(),
-                "blob": Blobs(self._storage).handlers(),
-                "uploads": pushes.start_handlers(),
-                "upload": pushes.session_handlers(),
-            }
-        )
+        self._kinds: dict[Kind, Mapping[str, Handler]] = {
+            "base": {"GET": listings.base, "HEAD": listings.base},
+            "catalog": {"GET": listings.catalog, "HEAD": listings.catalog},
+            "tags": {"GET": listings.tags, "HEAD": listings.tags},
+            "referrers": {"GET": listings.referrers, "HEAD": listings.referrers},
+            "manifest": Manifests(self._storage).handlers(),
+            "blob": Blobs(self._storage).handlers(),
+            "uploads": pushes.start_handlers(),
+            "upload": pushes.session_handlers(),
+        }
+        self._own: dict[str, HttpHandler] = {
+            "/_emulator/corrupt": self._corrupt,
+            "/_emulator/requests": self._requests,
+        }
+
+    async def listen_as_acr(self, config: AcrConfig, *, host: str = _HOST, port: int = 0, storage: str = "") -> str:
+        """Serve the storage on one more port as Azure Container Registry does; the result is `HOST:PORT`.
+
+        `storage` is the host that blobs are downloaded from, which must be another name than `host` for clients to keep
+        their credentials from it; without one, and where the configuration says so, blobs are not redirected.
+        RegistryError if a port cannot be had.
+        """
+        signer = Signer(self._clock)
+        self._acr = TokenService(config, signer, self.faults)
+        downloads = Downloads(self._storage, signer, self._kinds["blob"]["GET"])
+        if storage and config.redirect:
+            downloads.host = await self._serve({"/download/": downloads.answer}, Anyone(), storage, 0)
+        routes = Routes({**self._kinds, "blob": {**self._kinds["blob"], "GET": downloads.redirect}})
+        answers: dict[str, HttpHandler] = {"/v2": routes.answer, "/oauth2/": self._acr.answer, **self._own}
+        return await self._serve(answers, AcrAuthenticator(config, self._acr, self._clock), host, port)
 
     async def listen(self, *, host: str = _HOST, port: int = 0, basic_auth: tuple[str, str] | None = None) -> str:
         """Serve the storage on one more port; the result is `HOST:PORT`.
@@ -72,14 +94,10 @@ class Registry:
         RegistryError if the port cannot be had.
         """
         authenticator: Authenticator = Anyone() if basic_auth is None else Basic(*basic_auth)
-        app = application(
-            {"/v2": self._routes.answer, "/_emulator/corrupt": self._corrupt, "/_emulator/requests": self._requests},
-            authenticator,
-            self.journal,
-            self._clock,
-            self.faults,
-        )
-        listener = Listener(app)
+        return await self._serve({"/v2": Routes(self._kinds).answer, **self._own}, authenticator, host, port)
+
+    async def _serve(self, answers: dict[str, HttpHandler], authenticator: Authenticator, host: str, port: int) -> str:
+        listener = Listener(application(answers, authenticator, self.journal, self._clock, self.faults))
         await listener.start(host, port)
         self._listeners.append(listener)
         await self.settle()
@@ -87,9 +105,12 @@ class Registry:
 
     async def control(self, *, port: int = 0) -> str:
         """Serve the endpoint that switches faults (see `control`) on the loopback interface; its `127.0.0.1:PORT`."""
-        self._control = Listener(control_application(self.faults, self.journal, self.settle))
+        self._control = Listener(control_application(self.faults, self.journal, self.settle, self._entra_token))
         await self._control.start(_HOST, port)
         return self._control.address
+
+    def _entra_token(self, client_id: str, resource: str) -> str | None:
+        return self._acr.entra_token(client_id, resource) if self._acr else None
 
     async def settle(self) -> None:
         """Have the listeners listen, or not, as the faults in force say."""
