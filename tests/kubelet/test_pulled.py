@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from emulator.node.kubelet.credentials import SecretCredential, SecretKey
+from emulator.node.kubelet.credentials import ImageCredential, SecretKey
 from emulator.node.kubelet.pulled import PulledImages
 
 
-def credential(password: str = "right", name: str = "one", uid: str = "1") -> SecretCredential:
-    return SecretCredential("me", password, SecretKey("ns", name, uid))
+def credential(password: str = "right", name: str = "one", uid: str = "1") -> ImageCredential:
+    return ImageCredential("me", password, SecretKey("ns", name, uid))
 
 
 def test_an_image_that_was_there_before_is_open_to_all() -> None:

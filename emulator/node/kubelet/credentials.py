@@ -1,4 +1,4 @@
-"""Which credentials of a pod's pull secrets are tried for an image.
+"""Which credentials are tried for an image: those of the pod's pull secrets, or the node's.
 
 Source: Kubernetes pkg/credentialprovider (keyring.go, config.go, secrets/secrets.go).
 """
@@ -15,7 +15,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["Keyring", "SecretCredential", "SecretKey"]
+__all__ = ["ImageCredential", "Keyring", "SecretKey", "matches"]
 
 Object = dict[str, Any]
 _DOCKER_HUB = "index.docker.io"
@@ -35,12 +35,12 @@ class SecretKey:
 
 
 @dataclass(frozen=True)
-class SecretCredential:
-    """A user name and a password, and the secret that holds them."""
+class ImageCredential:
+    """A user name and a password, and the secret that holds them; None for those that are the node's."""
 
     username: str
     password: str
-    secret: SecretKey
+    secret: SecretKey | None = None
 
     @property
     def fingerprint(self) -> str:
@@ -48,11 +48,11 @@ class SecretCredential:
         return hashlib.sha256(f"{self.username}\0{self.password}".encode()).hexdigest()
 
     def __repr__(self) -> str:
-        return f"SecretCredential(username={self.username!r}, secret={self.secret!r})"
+        return f"ImageCredential(username={self.username!r}, secret={self.secret!r})"
 
 
 class Keyring:
-    """The credentials of several pull secrets, found by image name."""
+    """Credentials found by image name."""
 
     def __init__(self, secrets: Iterable[Object]) -> None:
         """Read the secrets in order.
@@ -60,25 +60,29 @@ class Keyring:
         Raises:
             ValueError: the content of one is no Docker configuration.
         """
-        self._by_location: dict[str, list[SecretCredential]] = {}
+        self._by_location: dict[str, list[ImageCredential]] = {}
         for secret in secrets:
             for location, credential in _read(secret):
-                found = self._by_location.setdefault(_location(location), [])
-                if credential not in found:
-                    found.append(credential)
+                self.add(location, credential)
 
-    def lookup(self, repository: str) -> tuple[SecretCredential, ...]:
+    def add(self, location: str, credential: ImageCredential) -> None:
+        """Know a credential for a place, as Docker configurations name places."""
+        found = self._by_location.setdefault(_location(location), [])
+        if credential not in found:
+            found.append(credential)
+
+    def lookup(self, repository: str) -> tuple[ImageCredential, ...]:
         """The credentials to try for `host[:port]/path`, the longest matching location first."""
-        found: list[SecretCredential] = []
+        found: list[ImageCredential] = []
         for location in sorted(self._by_location, reverse=True):
-            if _matches(location, repository):
+            if matches(location, repository):
                 found += self._by_location[location]
         if not found and repository.split("/", 1)[0] == "docker.io":
             found = self._by_location.get(_DOCKER_HUB, [])
         return tuple(found)
 
 
-def _read(secret: Object) -> list[tuple[str, SecretCredential]]:
+def _read(secret: Object) -> list[tuple[str, ImageCredential]]:
     metadata = secret["metadata"]
     key, nested = _SECRETS.get(secret.get("type", ""), ("", False))
     encoded = (secret.get("data") or {}).get(key)
@@ -92,7 +96,7 @@ def _read(secret: Object) -> list[tuple[str, SecretCredential]]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"unable to load pull secret {where}: {error}") from None
     source = SecretKey(metadata["namespace"], metadata["name"], metadata["uid"])
-    return [(location, SecretCredential(username, password, source)) for location, username, password in entries]
+    return [(location, ImageCredential(username, password, source)) for location, username, password in entries]
 
 
 def _entry(entry: Object) -> tuple[str, str]:
@@ -117,7 +121,7 @@ def _location(written: str) -> str:
     return parts.netloc + (path if path not in ("", "/") else "")
 
 
-def _matches(location: str, repository: str) -> bool:
+def matches(location: str, repository: str) -> bool:
     """Host labels may be globs, the port must be equal, and the path is a prefix."""
     pattern, target = urlsplit(f"https://{location}"), urlsplit(f"https://{repository}")
     pattern_host, _, pattern_port = pattern.netloc.partition(":")

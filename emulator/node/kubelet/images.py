@@ -6,12 +6,12 @@ Source: Kubernetes pkg/kubelet/images/image_manager.go, with the texts of 1.36.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from emulator.node.containerd import Credential, CriError, ImageStatus, ReferenceError_, parse
 from emulator.node.kubelet.backoff import Backoff
-from emulator.node.kubelet.credentials import Keyring, SecretCredential
+from emulator.node.kubelet.credentials import ImageCredential, Keyring
 from emulator.node.kubelet.failures import StartFailure, go_duration
 from emulator.node.kubelet.pulled import PulledImages
 
@@ -35,8 +35,15 @@ class ImageService(Protocol):
 class ImageManager:
     """Makes sure that an image is on the node and that the pod may use it."""
 
-    def __init__(self, images: ImageService, now: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        images: ImageService,
+        now: Callable[[], float],
+        node_credentials: Callable[[str], Awaitable[tuple[ImageCredential, ...]]] | None = None,
+    ) -> None:
+        """`node_credentials` are those of the node itself for a repository, tried after the pod's."""
         self._images = images
+        self._node_credentials = node_credentials
         self._backoff = Backoff(now)
         self._last_error: dict[str, str] = {}
         self._pulled = PulledImages()
@@ -83,6 +90,8 @@ class ImageManager:
             if policy == "Never":  # whether the image exists is nothing to tell a pod that may not use it
                 raise self._never_pulled(reference, report)
 
+        if self._node_credentials is not None:
+            credentials += await self._node_credentials(name.name)
         status, used = await self._pull(reference, image, credentials, f"{pod_uid}_{reference}", report)
         self._pulled.record(status.id, name.name, used)
         return status
@@ -103,10 +112,10 @@ class ImageManager:
         self,
         reference: str,
         image: str,
-        credentials: Sequence[SecretCredential],
+        credentials: Sequence[ImageCredential],
         key: str,
         report: Report,
-    ) -> tuple[ImageStatus, SecretCredential | None]:
+    ) -> tuple[ImageStatus, ImageCredential | None]:
         if self._backoff.waiting_since_update(key):
             message = f'Back-off pulling image "{reference}"'
             report("Normal", "BackOff", message)
@@ -133,8 +142,8 @@ class ImageManager:
         return status, used
 
     async def _try_each(
-        self, image: str, credentials: Sequence[SecretCredential]
-    ) -> tuple[ImageStatus, SecretCredential | None]:
+        self, image: str, credentials: Sequence[ImageCredential]
+    ) -> tuple[ImageStatus, ImageCredential | None]:
         if not credentials:
             return await self._images.pull(image), None
         errors: list[CriError] = []

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from emulator.node.kubelet.credentials import SecretCredential, SecretKey
+from emulator.node.kubelet.credentials import ImageCredential, SecretKey
 
 __all__ = ["PulledImages"]
 
@@ -26,16 +26,16 @@ class PulledImages:
     def __init__(self) -> None:
         self._records: dict[str, dict[str, _Access]] = {}
 
-    def record(self, image_id: str, repository: str, credential: SecretCredential | None) -> None:
+    def record(self, image_id: str, repository: str, credential: ImageCredential | None) -> None:
         """Remember a pull that succeeded; without a credential every pod of the node may use the image."""
         access = self._records.setdefault(image_id, {}).setdefault(repository, _Access())
-        if credential is None:
+        if credential is None or credential.secret is None:  # the node's own is for all of its pods
             access.anyone = True
             access.secrets.clear()
         elif not access.anyone:
             access.secrets[credential.secret] = credential.fingerprint
 
-    def must_pull(self, image_id: str, repository: str, credentials: Iterable[SecretCredential]) -> bool:
+    def must_pull(self, image_id: str, repository: str, credentials: Iterable[ImageCredential]) -> bool:
         """Whether a pod that brings `credentials` has to prove by a pull that it may use a present image.
 
         An image this kubelet did not pull was there before it and is open to all. A secret counts as proof when
@@ -50,6 +50,8 @@ class PulledImages:
         if access.anyone:
             return False
         for credential in credentials:
+            if credential.secret is None:
+                continue
             known = access.secrets.get(credential.secret) is not None
             if known or credential.fingerprint in access.secrets.values():
                 access.secrets[credential.secret] = credential.fingerprint
