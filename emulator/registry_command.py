@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.lifetime import told_to_end
+from emulator.signin import RegistryAuth, add_registry_options, listen
 
 __all__ = ["add_parsers"]
 
@@ -41,6 +42,7 @@ def add_parsers(subparsers: Any) -> None:
         help="where to listen; port 0 is any free one (default: 127.0.0.1:0). Whoever reaches it may push",
     )
     parser.add_argument("--root", type=Path, metavar="DIR", help="where to keep content (default: only while it runs)")
+    add_registry_options(parser)
     add_faults(parser)
     parser.add_argument("--until-stdin-closes", action="store_true", help="end as well when standard input does")
     parser.set_defaults(handler=_run)
@@ -91,6 +93,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
     from emulator.registry import Registry
 
     scenarios = [load(name) for name in arguments.faults]
+    acr = RegistryAuth.of(arguments).acr()
     told = told_to_end(until_stdin_closes=arguments.until_stdin_closes)
     async with contextlib.AsyncExitStack() as stack:
         root = arguments.root
@@ -103,7 +106,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         for name, scenario in scenarios:
             registry.faults.put(name, scenario)
         host, port = arguments.listen
-        address = await registry.listen(host=host, port=port)
+        address = await listen(registry, acr, host=host, port=port)
         control = f"http://{await registry.control()}"
         print(json.dumps({"registry": address, "control": control}), flush=True)
         await told.wait()

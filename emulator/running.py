@@ -35,6 +35,8 @@ class Emulator:
     """`http://127.0.0.1:PORT`, where the registry's faults are switched."""
     kubeconfig: Path
     """Leads to the API server."""
+    open_registry: str | None = None
+    """Where `registry` wants a sign-in: the same storage, anonymous."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,18 @@ def start(
     speed: float | None = None,
     isolation: str | None = None,
     faults: Sequence[str] = (),
+    registry_auth: str | None = None,
+    acr_config: str | os.PathLike[str] | None = None,
+    node_identity: str | None = None,
+    image_credential_provider: tuple[Path, Path] | None = None,
     nodes: int | None = None,
     pools: Sequence[str] = (),
     verbose: bool = False,
 ) -> Iterator[Emulator]:
     """Run an emulator until the block ends; it also ends when this process does, in whatever way.
 
-    `private_registry` is `USER:PASSWORD` or the two in a tuple; the other options are those of `imgvol up`.
+    `private_registry` is `USER:PASSWORD` or the two in a tuple, `image_credential_provider` a kubelet's configuration
+    of providers and the directory of their programs; the other options are those of `imgvol up`.
 
     Raises:
         StartError: it did not come up.
@@ -75,6 +82,11 @@ def start(
         ("api-port", api_port or None),
         ("kubeconfig", None if kubeconfig is None else os.fspath(kubeconfig)),
         ("runtime", runtime),
+        ("registry-auth", registry_auth),
+        ("acr-config", None if acr_config is None else os.fspath(acr_config)),
+        ("node-identity", node_identity),
+        ("image-credential-provider-config", image_credential_provider and image_credential_provider[0]),
+        ("image-credential-provider-bin-dir", image_credential_provider and image_credential_provider[1]),
         ("speed", speed),
         ("isolation", isolation),
         ("nodes", nodes),
@@ -89,7 +101,13 @@ def start(
         given = private_registry if isinstance(private_registry, str) else ":".join(private_registry)
         environment[PASSWORD_VARIABLE] = given
     with _running(command, environment) as ready:
-        yield Emulator(ready["registry"], ready["private_registry"], ready["control"], Path(ready["kubeconfig"]))
+        yield Emulator(
+            ready["registry"],
+            ready["private_registry"],
+            ready["control"],
+            Path(ready["kubeconfig"]),
+            ready.get("open_registry"),
+        )
 
 
 @contextlib.contextmanager

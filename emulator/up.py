@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,11 @@ from emulator.lifetime import told_to_end
 from emulator.pools import NodePlan, Pool, PoolError, node_plans, parse_pool
 from emulator.registry_command import add_faults
 from emulator.running import PASSWORD_VARIABLE
+from emulator.signin import NodeSignIn, RegistryAuth, add_node_options, add_registry_options, listen
 
 if TYPE_CHECKING:
     from emulator.node.kubelet import KubeletNode
+    from emulator.node.kubelet.providers import CredentialProviders
 
 __all__ = ["Options", "add_parsers", "serve"]
 
@@ -51,6 +53,8 @@ class Options:
     speed: float = 1.0
     isolation: str | None = None
     faults: tuple[str, ...] = ()
+    registry_auth: RegistryAuth = field(default_factory=RegistryAuth)
+    node_sign_in: NodeSignIn = field(default_factory=NodeSignIn)
     nodes: int = 1
     pools: tuple[Pool, ...] = ()
 
@@ -109,6 +113,8 @@ def add_parsers(subparsers: Any) -> None:
         help="how to isolate containers (default: the best this host allows)",
     )
     add_faults(parser)
+    add_registry_options(parser)
+    add_node_options(parser)
     parser.add_argument("--nodes", type=_count, metavar="N", help="how many nodes, all alike (default: 1)")
     parser.add_argument(
         "--pool",
@@ -174,6 +180,10 @@ def _run(arguments: argparse.Namespace) -> int:
         return _say(f"{PASSWORD_VARIABLE}: {error}", 2)
     if arguments.nodes is not None and arguments.pool:
         return _say("--nodes and --pool both say how many nodes there are: give one of them", 2)
+    try:
+        node_sign_in = NodeSignIn.of(arguments)
+    except ValueError as error:
+        return _say(str(error), 2)
     options = Options(
         registry_port=arguments.registry_port,
         api_port=arguments.api_port,
@@ -183,6 +193,8 @@ def _run(arguments: argparse.Namespace) -> int:
         speed=arguments.speed,
         isolation=arguments.isolation,
         faults=tuple(arguments.faults),
+        registry_auth=RegistryAuth.of(arguments),
+        node_sign_in=node_sign_in,
         nodes=arguments.nodes or 1,
         pools=tuple(arguments.pool),
     )
@@ -212,6 +224,7 @@ async def serve(options: Options, told: asyncio.Event) -> None:
     from emulator.cluster.controllers import all_controllers
     from emulator.faults import ScenarioError, load
     from emulator.node.containerd import Profile, ProfileError
+    from emulator.node.kubelet.providers import ProviderConfigError
     from emulator.node.sandbox import IsolationError, MissingProgramError, detect
     from emulator.registry import Registry, RegistryError
 
@@ -220,6 +233,7 @@ async def serve(options: Options, told: asyncio.Event) -> None:
     began = time.perf_counter()
     try:
         scenarios = [load(name) for name in options.faults]
+        acr = options.registry_auth.acr(options.node_sign_in.identity)
         plans = node_plans(options.nodes, options.pools, options.runtime)
         profiles = {name: Profile.load(name) for name in dict.fromkeys(plan.runtime for plan in plans)}
     except (PoolError, ProfileError, ScenarioError) as error:
@@ -240,7 +254,8 @@ async def serve(options: Options, told: asyncio.Event) -> None:
             registry.faults.put(name, scenario)
         private: str | None = None
         try:
-            public = await registry.listen(port=options.registry_port)
+            public = await listen(registry, acr, port=options.registry_port)
+            opened = await registry.listen() if acr else None
             if options.private_registry is not None:
                 private = await registry.listen(basic_auth=options.private_registry)
             control = f"http://{await registry.control()}"
@@ -259,10 +274,16 @@ async def serve(options: Options, told: asyncio.Event) -> None:
             ) from None
         stack.push_async_callback(server.stop)
 
-        nodes = [
-            _node(plan, profiles[plan.runtime], state / f"node{number}", api, clock, isolation, stack)
-            for number, plan in enumerate(plans)
-        ]
+        nodes = []
+        for number, plan in enumerate(plans):
+            place = state / f"node{number}"
+            try:
+                sign_in = options.node_sign_in.providers(
+                    place / "credential-provider", public if acr else None, control, clock
+                )
+            except ProviderConfigError as error:
+                raise _Usage(str(error)) from None
+            nodes.append(_node(plan, profiles[plan.runtime], place, api, clock, isolation, stack, sign_in))
         parts = [asyncio.create_task(each.run(), name=type(each).__name__) for each in all_controllers(api, clock)]
         parts += [asyncio.create_task(node.run(), name=f"kubelet of {node.name}") for node in nodes]
         stack.push_async_callback(_cancel, parts)
@@ -282,6 +303,7 @@ async def serve(options: Options, told: asyncio.Event) -> None:
         line = {
             "registry": public,
             "private_registry": private,
+            **({"open_registry": opened} if opened else {}),
             "control": control,
             "kubeconfig": str(kubeconfig.path),
         }
@@ -299,6 +321,7 @@ def _node(
     clock: Any,
     isolation: Any,
     stack: contextlib.AsyncExitStack,
+    providers: CredentialProviders | None,
 ) -> KubeletNode:
     """One node with images of its own, all that it keeps below `place`."""
     from emulator.node.containerd import ImageStore, Platform
@@ -320,6 +343,7 @@ def _node(
         taints=plan.taints,
         address=plan.address,
         network=plan.network,
+        providers=providers,
     )
 
 

@@ -117,8 +117,9 @@ class Authorizer:
             return await _token_of(response, "access_token")
 
     async def _get_token(self, challenge: dict[str, str], scopes: list[str], credential: Credential | None) -> str:
-        query = [("service", challenge["service"])] if challenge.get("service") else []
-        query += [("scope", scope) for scope in scopes]
+        # In the order in which Go writes a query: by key.
+        query = [("scope", scope) for scope in scopes]
+        query += [("service", challenge["service"])] if challenge.get("service") else []
         headers = {}
         if credential is not None:
             pair = f"{credential.username}:{credential.password}".encode()

@@ -77,7 +77,8 @@ class ContentStore:
                     else:
                         await asyncio.to_thread(_take, piece, digester, sink)
             if count < size:
-                raise CriError.unknown(f"short read: expected {size} bytes but got {count}: unexpected EOF")
+                short = self._profile.say("short-read", size=size, count=count)
+                raise CriError.unknown(f"{short}: unexpected EOF")
             found = f"{digester.name}:{digester.hexdigest()}"
             if found != digest:
                 text = self._profile.say("unexpected-digest", found=found, digest=digest)

@@ -9,10 +9,22 @@ from typing import Any, Literal, cast
 
 import yaml
 
-__all__ = ["Profile", "ProfileError"]
+__all__ = ["Dialogue", "Profile", "ProfileError"]
 
 _FOLDER = Path(__file__).parents[2] / "profiles"
 PullService = Literal["transfer", "client"]
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """How a version talks to a registry that fails: requests it makes of one in all, whether it repeats one that met a
+    server's error once, or a connection that broke, and whether it asks by GET what a refused HEAD was about.
+    """
+
+    attempts: int
+    server_errors: bool
+    broken_connections: bool
+    explained_refusals: bool
 
 
 class ProfileError(ValueError):
@@ -34,6 +46,7 @@ class Profile:
     image_volumes: bool
     subpath: bool
     messages: Mapping[str, str]
+    dialogue: Dialogue
 
     @classmethod
     def load(cls, name: str) -> Profile:
@@ -51,6 +64,7 @@ class Profile:
             pull_service=cast("PullService", fields["pull-service"]),
             image_volumes=capabilities["image-volumes"],
             subpath=capabilities["subpath"],
+            dialogue=Dialogue(**{key.replace("-", "_"): value for key, value in fields["dialogue"].items()}),
             messages={key: " ".join(text.split("\n")) for key, text in messages.items()},
         )
 

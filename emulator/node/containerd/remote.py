@@ -5,9 +5,11 @@ Source: containerd core/remotes/docker (resolver.go, fetcher.go, errcode.go).
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 from aiohttp import ClientResponse
@@ -22,8 +24,17 @@ from emulator.node.containerd.transport import Transport
 
 __all__ = ["Remote"]
 
-_ATTEMPTS = 5
 _RESUMPTIONS = 3  # of a download that breaks off without a further byte
+_PAUSE = 0.05  # seconds before a request is repeated whose connection broke
+# The errors that the runtime knows, and their usual messages, which it leaves out.
+_KNOWN = {
+    "UNKNOWN": "unknown error",
+    "UNSUPPORTED": "The operation is unsupported.",
+    "UNAUTHORIZED": "authentication required",
+    "DENIED": "requested access to the resource is denied",
+    "UNAVAILABLE": "service unavailable",
+    "TOOMANYREQUESTS": "too many requests",
+}
 _BIGGEST_MANIFEST = 4 << 20
 _PIECE = 1 << 20
 
@@ -54,6 +65,8 @@ class Remote:
             async with await self._ask("HEAD", path, {"Accept": media_types.MANIFEST_ACCEPT}) as response:
                 if response.status == 404:
                     continue
+                if response.status == 403 and self._profile.dialogue.explained_refusals:
+                    raise await self._explained(response, path)
                 if response.status > 299:
                     raise await _refusal(response)
                 return await self._described(response, path)
@@ -70,8 +83,13 @@ class Remote:
             return
         position, idle = 0, 0
         while True:
-            response = await self._open(descriptor, position)
-            before = position
+            try:
+                response = await self._open(descriptor, position)
+            except CriError:
+                if position:  # what cannot be resumed ends where it broke off
+                    return
+                raise
+            before, ends = position, self._transport.addresses(response)
             try:
                 async with response:
                     async for piece in response.content.iter_chunked(_PIECE):
@@ -79,9 +97,12 @@ class Remote:
                         yield piece
                 break
             except aiohttp.ClientPayloadError as error:
+                if isinstance(error.__cause__, ConnectionResetError):
+                    text = f"failed to copy: read tcp {ends}: read: connection reset by peer"
+                    raise CriError.unknown(text) from error
                 idle = idle + 1 if position == before else 0
                 if idle > _RESUMPTIONS:
-                    raise CriError.unknown("failed to copy: unexpected EOF") from error
+                    return
             except (aiohttp.ClientError, TimeoutError) as error:
                 raise CriError.unknown(f"failed to copy: {error or 'i/o timeout'}") from error
 
@@ -120,15 +141,20 @@ class Remote:
     async def _ask(self, method: str, path: str, headers: dict[str, str]) -> ClientResponse:
         """Ask, answering challenges and trying again what may pass; the caller releases the response."""
         statuses: list[int] = []
+        left = self._profile.dialogue.attempts
         while True:
+            left -= 1
             asked = {"Accept-Encoding": "identity", "User-Agent": f"containerd/{self._profile.version}"}
             asked |= headers | await self._authorizer.headers()
             try:
                 response = await self._transport.request(method, self._host, self._path(path), asked)
             except CriError as error:
+                if left and self._profile.dialogue.broken_connections and error.message.endswith(": EOF"):
+                    await asyncio.sleep(_PAUSE)
+                    continue
                 raise error.wrapped("failed to do request") from error
             statuses.append(response.status)
-            if len(statuses) == _ATTEMPTS or not self._try_again(response, statuses, method):
+            if not self._try_again(response, statuses, method) or not left:
                 return response
             if response.status == 405:
                 method = "GET"
@@ -147,7 +173,15 @@ class Remote:
             return method == "HEAD" and "/manifests/" in response.url.path
         if response.status in (408, 429):
             return True
-        return response.status in (500, 503, 504) and statuses[-2:-1] != [response.status]
+        is_first = statuses[-2:-1] != [response.status]
+        return response.status in (500, 503, 504) and is_first and self._profile.dialogue.server_errors
+
+    async def _explained(self, refused: ClientResponse, path: str) -> CriError:
+        """A refused HEAD, with what the registry says to a GET of the same."""
+        async with await self._ask("GET", path, {"Accept": media_types.MANIFEST_ACCEPT}) as response:
+            if response.status != refused.status:
+                return unexpected_status(refused)
+            return await _refusal(refused, response)
 
     async def _described(self, response: ClientResponse, path: str) -> Descriptor:
         media_type = response.headers.get("Content-Type", "").partition(";")[0]
@@ -180,15 +214,24 @@ async def _skip(response: ClientResponse, offset: int) -> None:
         offset -= len(piece)
 
 
-async def _refusal(response: ClientResponse) -> CriError:
-    """A status that is none of success, with the errors of its body in the runtime's words."""
+async def _refusal(response: ClientResponse, told: ClientResponse | None = None) -> CriError:
+    """A status that is none of success, with the errors of its body, or another's, in the runtime's words."""
     error = unexpected_status(response)
     try:
-        errors = json.loads(await response.content.read(64_000))["errors"]
-        texts = [f"{str(one['code']).lower().replace('_', ' ')}: {one.get('message', '')}" for one in errors]
+        errors = json.loads(await (told or response).content.read(64_000))["errors"]
+        texts = [_error_text(one) for one in errors]
     except (ValueError, KeyError, TypeError, AttributeError):
         return error
     if not texts:
         return error
     said = texts[0] if len(texts) == 1 else "errors:\n" + "".join(f"{text}\n" for text in texts)
     return CriError(error.code, f"{error.message}\n{said}")
+
+
+def _error_text(error: dict[str, Any]) -> str:
+    code = str(error["code"])
+    code = code if code in _KNOWN else "UNKNOWN"
+    message = str(error.get("message", ""))
+    if error.get("detail") is None and message in ("", _KNOWN[code]):
+        return code.lower()
+    return f"{code.lower()}: {message}"

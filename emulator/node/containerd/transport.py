@@ -100,6 +100,13 @@ class Transport:
         except (aiohttp.ClientError, TimeoutError, ssl.SSLError) as error:
             raise CriError.unknown(f'{method.capitalize()} "{_told(target, error)}": {_text(error, target)}') from error
 
+    @staticmethod
+    def addresses(response: aiohttp.ClientResponse) -> str:
+        """Both ends of the connection that an answer comes by, as Go names it in errors; before its body is read."""
+        transport = response.connection.transport if response.connection else None
+        ends = [transport.get_extra_info(end) for end in ("sockname", "peername")] if transport else []
+        return "->".join(f"{end[0]}:{end[1]}" for end in ends if end)
+
     async def _refused(self, host: str) -> bool:
         """Whether nothing listens there at all: then https need not be tried."""
         url = URL(f"http://{host}")

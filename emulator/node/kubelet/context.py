@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from emulator.clock import Clock
 from emulator.cluster import Api, ApiError, EventRecorder
 from emulator.node.containerd import ImageStore
 from emulator.node.kubelet.backoff import Backoff
+from emulator.node.kubelet.credentials import ImageCredential
 from emulator.node.kubelet.environment import service_environment
 from emulator.node.kubelet.images import ImageManager
 from emulator.node.sandbox import Isolation
@@ -61,10 +63,11 @@ class NodeContext:
     recorder: EventRecorder
     host_ip: str = "127.0.0.1"
     kubernetes: tuple[str, int] = ("10.96.0.1", 443)
+    credentials: Callable[[str], Awaitable[tuple[ImageCredential, ...]]] | None = None
     addresses: Addresses = field(default_factory=lambda: Addresses("10.244.0.0/16"))
 
     def __post_init__(self) -> None:
-        self.image_manager = ImageManager(self.images, self.clock.now)
+        self.image_manager = ImageManager(self.images, self.clock.now, self.credentials)
         self.restarts = Backoff(self.clock.now)
 
     @property

@@ -15,6 +15,7 @@ from emulator.node.containerd import ImageStore, Profile
 from emulator.node.kubelet.context import Addresses, NodeContext
 from emulator.node.kubelet.logs import find_log, stream_log
 from emulator.node.kubelet.node_object import LEASE_SECONDS, node_lease, node_object
+from emulator.node.kubelet.providers import CredentialProviders
 from emulator.node.kubelet.worker import PodWorker
 from emulator.node.sandbox import Isolation
 
@@ -48,6 +49,7 @@ class KubeletNode:
         taints: Sequence[Mapping[str, str]] = (),
         address: str = "127.0.0.1",
         network: str = _POD_NETWORK,
+        providers: CredentialProviders | None = None,
     ) -> None:
         self.name = name
         self.ready = asyncio.Event()
@@ -66,6 +68,7 @@ class KubeletNode:
             recorder=EventRecorder(api, "kubelet", name),
             host_ip=address,
             addresses=Addresses(network),
+            credentials=providers.lookup if providers else None,
         )
         self._node = node_object(
             name,

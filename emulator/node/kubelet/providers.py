@@ -1,6 +1,6 @@
 """Credential providers: programs that the kubelet asks for the credentials of an image.
 
-Source: Kubernetes pkg/credentialprovider/plugin (config.go, plugin.go) and kubelet's credentialprovider.kubelet.k8s.io/v1.
+Source: Kubernetes pkg/credentialprovider/plugin (config.go, plugin.go) and credentialprovider.kubelet.k8s.io/v1.
 A provider that fails is logged, and the pull goes on without its credentials: pods see nothing of it but that.
 """
 
@@ -165,8 +165,8 @@ class CredentialProviders:
                 return cached.credentials
         response = await self._once(provider, image)
         key_type = response.get("cacheKeyType", "")
-        key = {"Image": image, "Registry": registry, "Global": _GLOBAL}.get(key_type)
-        if key is None:
+        kept_by = {"Image": image, "Registry": registry, "Global": _GLOBAL}.get(key_type)
+        if kept_by is None:
             raise _ProviderError(f"credential provider plugin did not return a valid cacheKeyType: {key_type}")
         credentials = _credentials(response)
         duration = response.get("cacheDuration")
@@ -174,7 +174,7 @@ class CredentialProviders:
         if seconds is None:
             raise _ProviderError(_unreadable())
         if seconds:
-            self._cache[provider.name, key] = _Cached(credentials, self._clock.now() + seconds)
+            self._cache[provider.name, kept_by] = _Cached(credentials, self._clock.now() + seconds)
         return credentials
 
     async def _once(self, provider: Provider, image: str) -> Object:

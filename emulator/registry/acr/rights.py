@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,12 @@ class AcrConfig:
     throttle: int = 0
     access_token: float = 75 * 60.0
     refresh_token: float = 3 * 3600.0
+    abac: bool = False
+
+    def with_identity(self, name: str, roles: Sequence[str]) -> AcrConfig:
+        """The same registry with an identity that has these roles for all of it, and no others."""
+        identity = _identity(f"identities.{name}", name, {"roles": list(roles)}, abac=self.abac)
+        return replace(self, identities={**self.identities, name: identity})
 
     @property
     def anonymous(self) -> Identity:
@@ -130,6 +136,7 @@ def parse_config(written: str, where: str) -> AcrConfig:
         throttle=read.get("throttle", 0),
         access_token=lifetimes.get("access", AcrConfig.access_token),
         refresh_token=lifetimes.get("refresh", AcrConfig.refresh_token),
+        abac=abac,
     )
 
 
