@@ -52,6 +52,9 @@ class Cluster:
 
     def events(self, name):
         found = self.core.list_namespaced_event("default", field_selector=f"involvedObject.name={name}").items
+        return [(event.reason, event.message) for event in found]
+
+    def requests(self):
         asked = self.http.get(f"{self.running.control}/requests", timeout=30).json()
         return [(one["method"], one["path"], one["status"]) for one in asked]
 

@@ -97,7 +97,7 @@ class Remote:
                         yield piece
                 break
             except aiohttp.ClientPayloadError as error:
-                if isinstance(error.__cause__, ConnectionResetError):
+                if ConnectionResetError.__name__ in str(error):  # aiohttp tells it in words only
                     text = f"failed to copy: read tcp {ends}: read: connection reset by peer"
                     raise CriError.unknown(text) from error
                 idle = idle + 1 if position == before else 0

@@ -39,6 +39,7 @@ class Transport:
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
         self._secure: set[str] = set()  # loopback hosts that turned out to speak https
+        self._plain: set[str] = set()  # … and http: they are not asked by the other any more
 
     async def close(self) -> None:
         """Close every connection."""
@@ -62,7 +63,7 @@ class Transport:
         try:
             response = await self.fetch(method, self.url(host, path), headers, data)
         except CriError:
-            if not is_loopback(host) or host in self._secure or await self._refused(host):
+            if not is_loopback(host) or host in self._secure | self._plain or await self._refused(host):
                 raise
             self._secure.add(host)
             try:
@@ -75,6 +76,8 @@ class Transport:
             if b"HTTPS server" in body or b"HTTPS port" in body:
                 self._secure.add(host)
                 return await self.fetch(method, self.url(host, path), headers, data)
+        if is_loopback(host) and host not in self._secure:
+            self._plain.add(host)
         return response
 
     async def fetch(
@@ -98,7 +101,8 @@ class Transport:
                 method, target, headers=headers, data=data, ssl=verify, allow_redirects=True
             )
         except (aiohttp.ClientError, TimeoutError, ssl.SSLError) as error:
-            raise CriError.unknown(f'{method.capitalize()} "{_told(target, error)}": {_text(error, target)}') from error
+            told = target if target.authority in self._plain else _told(target, error)
+            raise CriError.unknown(f'{method.capitalize()} "{told}": {_text(error, target)}') from error
 
     @staticmethod
     def addresses(response: aiohttp.ClientResponse) -> str:
