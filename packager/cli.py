@@ -57,6 +57,19 @@ def add_parsers(subparsers: argparse._SubParsersAction[Any]) -> None:
     push.add_argument("source", metavar="DIR", help="a directory to pack, or a layout as it is")
     push.add_argument("reference", metavar="REFERENCE", help="REGISTRY/REPOSITORY[:TAG]")
     _packing(push)
+    push.add_argument(
+        "--upload-mode",
+        choices=("auto", "chunked", "single"),
+        default="auto",
+        help="send each blob in chunks, in one request, or by its size and what the registry takes (%(default)s)",
+    )
+    push.add_argument(
+        "--mount-from",
+        action="append",
+        default=[],
+        metavar="REPOSITORY",
+        help="a repository of the same registry that may have some of the blobs; they are linked, not sent; repeatable",
+    )
     _signing_in(push)
 
     program = _parser(subparsers, "push-program", _push_program)
@@ -173,6 +186,8 @@ def _push(arguments: argparse.Namespace, console: Console) -> int:
         auth=_credentials(arguments),
         compression=_compression(arguments),
         jobs=arguments.jobs,
+        upload_mode=arguments.upload_mode,
+        mount_from=arguments.mount_from,
         progress=console.progress,
     )
     console.pushed(pushed)

@@ -76,6 +76,7 @@ class Console:
                 ("diff_id", pushed.diff_id),
                 ("layer", _size(pushed.layer_size)),
                 ("uploaded", _size(pushed.uploaded)),
+                *([("mounted", _size(pushed.mounted))] if pushed.mounted else []),
                 *_platforms(pushed.variants),
                 ("reference", pushed.reference),
             ],

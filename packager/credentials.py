@@ -1,26 +1,34 @@
-"""Who we are to a registry: a user name and a password, from the caller, the environment or Docker's file."""
+"""Who we are to a registry: from the caller, the environment, what other tools have stored, or Azure."""
 
 from __future__ import annotations
 
 import base64
-import binascii
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from packager.errors import PackagerError
 
-__all__ = ["Credentials", "find_credentials"]
+__all__ = ["IDENTITY", "Credentials", "find_credentials"]
+
+IDENTITY = "<token>"
+"""The user name that stands for nobody: the password is an identity token (Docker's credential helpers)."""
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """A user name and a password. The password is in no repr."""
+    """A user name and a password. The password is in no repr.
+
+    With the user name `<token>` the password is an identity token: a refresh token, as `az acr login` stores it.
+    """
 
     username: str
     password: str = field(repr=False)
+
+    @property
+    def identity_token(self) -> str:
+        """What tokens are asked for with instead of name and password; "" if there is none."""
+        return self.password if self.username == IDENTITY else ""
 
     @property
     def basic(self) -> str:
@@ -29,12 +37,14 @@ class Credentials:
         return "Basic " + base64.b64encode(pair).decode("ascii")
 
 
-def find_credentials(registry: str, environ: Mapping[str, str] = os.environ) -> Credentials | None:
+def find_credentials(
+    registry: str, environ: Mapping[str, str] = os.environ, *, repository: str = ""
+) -> Credentials | None:
     """The credentials for `registry` that the user has set up, or None to go on without.
 
-    IMGVOL_USERNAME and IMGVOL_PASSWORD first, then the entry of `auths` in Docker's config.json (in
-    DOCKER_CONFIG, else ~/.docker). An entry that keeps its secret elsewhere (a helper, an identity token)
-    gives none.
+    In this order: IMGVOL_USERNAME and IMGVOL_PASSWORD; Docker's config.json (in DOCKER_CONFIG, else ~/.docker);
+    podman's auth.json, which may say something for `repository` alone; for an Azure Container Registry, whom
+    azure-identity finds, where that is installed (`imgvol[azure]`).
     """
     username, password = environ.get("IMGVOL_USERNAME"), environ.get("IMGVOL_PASSWORD")
     if username and password:
@@ -42,25 +52,11 @@ def find_credentials(registry: str, environ: Mapping[str, str] = os.environ) -> 
     if username or password:
         missing = "IMGVOL_PASSWORD" if username else "IMGVOL_USERNAME"
         raise PackagerError(f"{missing} is not set; set both IMGVOL_USERNAME and IMGVOL_PASSWORD or neither")
-    home = environ.get("DOCKER_CONFIG") or str(Path(environ.get("HOME") or "~").expanduser() / ".docker")
-    return _from_docker(Path(home) / "config.json", registry)
+    from packager.authfiles import auth_files, read_auth_file
 
+    for file in auth_files(environ):
+        if found := read_auth_file(file, registry, repository, environ):
+            return found
+    from packager.entra import azure_credentials, is_azure
 
-def _from_docker(file: Path, registry: str) -> Credentials | None:
-    try:
-        config = json.loads(file.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except OSError as error:
-        raise PackagerError(f"cannot read {file}: {(error.strerror or '').lower()}") from error
-    except ValueError:
-        raise PackagerError(f"{file} is not JSON; mend it or set DOCKER_CONFIG to another directory") from None
-    entries = config.get("auths") if isinstance(config, dict) else None
-    entry = entries.get(registry) if isinstance(entries, dict) else None
-    if not isinstance(entry, dict) or not entry.get("auth") or "identitytoken" in entry:
-        return None
-    try:
-        username, _, password = base64.b64decode(entry["auth"]).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError, TypeError):
-        raise PackagerError(f"the entry for {registry} in {file} is not base64 of USER:PASSWORD") from None
-    return Credentials(username, password) if username and password else None
+    return azure_credentials(registry) if is_azure(registry) else None

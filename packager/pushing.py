@@ -22,6 +22,7 @@ from packager.packing import build_image, build_program_image
 from packager.platforms import DEFAULT_PLATFORMS
 from packager.references import Reference
 from packager.sources import LayoutSource
+from packager.uploads import Mode, send_blob
 
 __all__ = ["Pushed", "push", "push_program"]
 
@@ -34,8 +35,8 @@ class Pushed:
 
     `reference` is the image pinned by `digest`, which never changes; `tag` is what was asked for, and may
     move. `diff_id` is empty if the platforms' layers differ, as a program's do. `uploaded` counts the
-    blobs' bytes sent; those that the registry had already were not. `codec` is what compressed the layer; empty if
-    it came from a layout.
+    blobs' bytes sent; those that the registry had already, or linked from another repository (`mounted`), were
+    not. `codec` is what compressed the layer; empty if it came from a layout.
     """
 
     digest: str
@@ -45,6 +46,7 @@ class Pushed:
     tag: str
     layer_size: int
     uploaded: int
+    mounted: int
     variants: tuple[Variant, ...]
     codec: str
     warnings: tuple[str, ...]
@@ -58,13 +60,16 @@ def push(
     auth: Credentials | None = None,
     compression: Compression | None = None,
     jobs: int | None = None,
+    upload_mode: Mode = "auto",
+    mount_from: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Pushed:
     """Push a directory, packed on the way, or the image in a layout, to `reference`.
 
     Blobs go first, then manifests by their digests, and the tag last. `platforms` (both defaults if None) and
-    `compression` (gzip -9 if None) are only for a directory: a layout has its own. Without `auth`, what the
-    user has set up is used. Raises PackagerError.
+    `compression` (gzip -9 if None) are only for a directory: a layout has its own. `upload_mode`: "single" sends each
+    blob in one request, "chunked" in several, "auto" by its size. `mount_from` are repositories of the same registry
+    from which it may link blobs. Without `auth`, what the user has set up is used. Raises PackagerError.
     """
     target = Reference.parse(reference)
     if is_layout(source):
@@ -73,11 +78,12 @@ def push(
         if compression is not None:
             raise UsageError(f"{source} is a layout, whose layers are compressed already; leave out the compression")
         with _layout_image(source) as image:
-            return _push(image, target, auth, progress, (), "")
+            return _push(image, target, auth, progress, (), "", upload_mode, mount_from)
     chosen = DEFAULT_PLATFORMS if platforms is None else platforms
     how = GZIP if compression is None else compression
     with build_image(source, _spool(), platforms=chosen, compression=how, jobs=jobs, progress=progress) as built:
-        return _push(built.image, target, auth, progress, built.packed("").warnings, built.codec)
+        warnings = built.packed("").warnings
+        return _push(built.image, target, auth, progress, warnings, built.codec, upload_mode, mount_from)
 
 
 def push_program(
@@ -106,20 +112,23 @@ def _push(
     progress: Progress | None,
     warnings: tuple[str, ...],
     codec: str,
+    mode: Mode = "auto",
+    mounts: Sequence[str] = (),
 ) -> Pushed:
     from packager.registries import RegistryClient
 
     digest = image.root.digest
     if target.digest and target.digest != digest:
         raise PackagerError(f"the image is {digest}, not {target.digest}; nothing was pushed")
-    client = RegistryClient(target, auth or find_credentials(target.registry), push=True)
+    client = RegistryClient(target, auth or find_credentials(target.registry, repository=target.repository), push=True)
     total = sum(blob.size for blob in image.blobs)
-    done = uploaded = 0
+    done = uploaded = mounted = 0
     with client.session:
         for blob in image.blobs:
             on_bytes = (lambda sent, before=done: progress("push", before + sent, total)) if progress else None
-            if client.send_blob(blob, on_bytes):
-                uploaded += blob.size
+            outcome = send_blob(client, blob, mode=mode, mounts=mounts, on_bytes=on_bytes)
+            uploaded += blob.size if outcome == "sent" else 0
+            mounted += blob.size if outcome == "mounted" else 0
             done += blob.size
             if progress:
                 progress("push", done, total)
@@ -134,6 +143,7 @@ def _push(
         tag=target.tag,
         layer_size=image.layer_size,
         uploaded=uploaded,
+        mounted=mounted,
         variants=image.variants,
         codec=codec,
         warnings=warnings,

@@ -135,7 +135,7 @@ class RegistrySource:
 
     def document(self, digest: str, media_type: str) -> Document | None:
         """A manifest, or None if it is not there. The media type is the registry's own word."""
-        from packager.registries import MissingError
+        from packager.answers import MissingError
 
         try:
             return self._client.manifest(digest)[0]
@@ -144,7 +144,7 @@ class RegistrySource:
 
     def blob(self, digest: str) -> Iterator[bytes] | None:
         """A blob's bytes, or None if it is not there."""
-        from packager.registries import MissingError
+        from packager.answers import MissingError
 
         try:
             return self._client.blob(digest)
@@ -165,7 +165,7 @@ def open_source(target: str | os.PathLike[str], auth: Credentials | None) -> Ite
     if not isinstance(target, str) or target.startswith((".", "/")):
         raise UsageError(f"there is no layout {target}; name a layout's directory or an image reference")
     reference = Reference.parse(target)
-    source = RegistrySource(reference, auth or find_credentials(reference.registry))
+    source = RegistrySource(reference, auth or find_credentials(reference.registry, repository=reference.repository))
     try:
         yield source
     finally:

@@ -89,7 +89,7 @@ class _Handler(BaseHTTPRequestHandler):
             return
         self._answer(status, headers, answer)
 
-    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = _serve
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _serve
 
     def _answer(self, status: int, headers: Mapping[str, str], body: bytes, cut: int | None = None) -> None:
         self.send_response(status)
@@ -121,7 +121,14 @@ class _Handler(BaseHTTPRequestHandler):
             session = str(len(registry.uploads))
             registry.uploads[session] = bytearray()
             return 202, {"Location": f"/v2/c/blobs/uploads/{session}?state=x%2By"}, b""
-        upload = registry.uploads[session]
+        upload = registry.uploads.get(session)
+        if upload is None:
+            return 404, {}, b'{"errors":[{"code":"BLOB_UPLOAD_UNKNOWN","message":"no such upload"}]}'
+        if self.command == "DELETE":
+            del registry.uploads[session]
+            return 204, {}, b""
+        if self.command == "GET":
+            return 204, {"Range": f"0-{max(0, len(upload) - 1)}"}, b""
         content_range = self.headers.get("Content-Range")
         if content_range and not content_range.startswith(f"{len(upload)}-"):
             return 416, {"Range": f"0-{len(upload) - 1}"}, b""

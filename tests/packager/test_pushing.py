@@ -159,7 +159,7 @@ class TestBasicAuthentication:
         [
             ("{", "config.json is not JSON; mend it or set DOCKER_CONFIG"),
             ('{"auths": {"ADDRESS": {"auth": "///"}}}', "is not base64 of USER:PASSWORD"),
-            ('{"auths": {"ADDRESS": {"auth": "Y2k6", "identitytoken": "x"}}}', "wants to know who you are"),
+            ('{"auths": {"ADDRESS": {"auth": "Y2k6", "identitytoken": "x"}}}', "does not accept the identity token"),
             ('{"auths": {"ADDRESS": {}}, "credsStore": "desktop"}', "wants to know who you are"),
             ("[]", "wants to know who you are"),
         ],

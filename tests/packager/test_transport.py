@@ -13,7 +13,7 @@ import pytest
 from packager_faulty import Fault, FaultyRegistry
 
 import packager
-from packager import registries
+from packager import registries, uploads
 
 DENIED = b'{"errors":[{"code":"DENIED","message":"not here"}]}'
 
@@ -55,16 +55,26 @@ def test_a_passing_fault_is_outlasted(content: Path, faulty: FaultyRegistry, tmp
 @pytest.mark.parametrize(
     "fault", [Fault("PATCH", ""), Fault("PATCH", "", 500), Fault("PATCH", "", 503), Fault("PATCH", "", unanswered=True)]
 )
-def test_an_upload_that_breaks_between_chunks_is_begun_again(
+def test_an_upload_that_breaks_between_chunks_goes_on_from_what_arrived(
     make_tree, faulty: FaultyRegistry, monkeypatch, after: int, fault: Fault
 ) -> None:
-    monkeypatch.setattr(registries, "_WHOLE", 1000)
-    monkeypatch.setattr(registries, "_CHUNK", 3000)
+    monkeypatch.setattr(uploads, "_WHOLE", 1000)
+    monkeypatch.setattr(uploads, "_CHUNK", 3000)
     root = make_tree({"random": os.urandom(8000)})
     faulty.faults.append(Fault(**vars(fault) | {"after": after}))
     packager.push(root, f"{faulty.address}/c:v1")
     assert packager.verify(f"{faulty.address}/c:v1") == []
-    assert faulty.count("PATCH") == after + 1 + 3  # no chunk is sent twice into one upload
+    assert faulty.count("PATCH") == (3 if fault.unanswered else 4)  # no chunk that arrived is sent twice
+
+
+def test_an_upload_that_the_registry_forgot_is_begun_again(make_tree, faulty: FaultyRegistry, monkeypatch) -> None:
+    monkeypatch.setattr(uploads, "_WHOLE", 1000)
+    monkeypatch.setattr(uploads, "_CHUNK", 3000)
+    root = make_tree({"random": os.urandom(8000)})
+    faulty.faults.append(Fault("PATCH", "", 404, after=1))
+    packager.push(root, f"{faulty.address}/c:v1")
+    assert packager.verify(f"{faulty.address}/c:v1") == []
+    assert faulty.count("PATCH") == 1 + 1 + 3
 
 
 def test_retry_after_is_honoured(content: Path, faulty: FaultyRegistry, pauses: list[float]) -> None:
