@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import urllib3
 
 from conformance import engine
 from conformance.claims import Claim, Verdict, claim_of
@@ -290,10 +291,21 @@ def _verdict(
                 f"the target declares what this claim needs missing, yet the claim holds ({reasons})",
             )
         return Verdict.PASS, seen
+    if trouble := _trouble(item):
+        # Whatever failed says nothing of the claim then.
+        return Verdict.ERROR, f"{trouble}\n{type(error).__name__}: {error}"
     if _is_the_targets_doing(error):
         told = "\n".join(filter(None, (str(error), seen, *_known(item, claim))))
         return (Verdict.UNSUPPORTED, reasons) if lacking else (Verdict.FAIL, told)
     return Verdict.ERROR, f"{type(error).__name__}: {error}"
+
+
+def _trouble(item: pytest.Item) -> str:
+    """What has become of the nodes that a failed claim was judged on, if something has."""
+    try:
+        return item.config.stash[_TARGET].of_pool(_pool(item)).trouble()
+    except (RefusedError, OSError, urllib3.exceptions.HTTPError) as error:
+        return f"the cluster answers no more: {error}"
 
 
 def _known(item: pytest.Item, claim: Claim) -> list[str]:

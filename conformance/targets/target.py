@@ -271,6 +271,19 @@ class Target:
             if node["status"]["nodeInfo"]["architecture"] == self.architecture
         ]
 
+    def trouble(self) -> str:
+        """What has become of nodes since they were first looked at: gone, or not ready; empty if nothing has."""
+        now = {node["metadata"]["name"]: node for node in Kube(self.kube).get(path_of("nodes"))["items"]}
+        found = []
+        for name in (node["metadata"]["name"] for node in self._nodes):
+            conditions = now.get(name, {}).get("status", {}).get("conditions", ())
+            ready = next((one for one in conditions if one["type"] == "Ready"), {"status": "True"})
+            if name not in now:
+                found.append(f"node {name} is gone")
+            elif ready["status"] != "True":
+                found.append(f"node {name} is not ready: {ready.get('message', '')}".rstrip(": "))
+        return "; ".join(found)
+
     def room(self, pods: Mapping[str, int]) -> dict[str, int]:
         """How many more pods each node takes that takes pods, given how many each has, by node name."""
         return {

@@ -44,16 +44,9 @@ def leave(started):
 
 
 def clean(started, *arguments):
+    place = [f"--kubeconfig={started.kubeconfig}", f"--registry={started.registry}"]
     return subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "imgvol",
-            "clean",
-            f"--kubeconfig={started.kubeconfig}",
-            f"--registry={started.registry}",
-            *list(arguments),
-        ],
+        [sys.executable, "-m", "imgvol", "clean", *place, *arguments],
         capture_output=True,
         text=True,
         check=False,
