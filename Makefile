@@ -3,13 +3,14 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := build/bin
+PEERS := build/peers
 ARCHS := amd64 arm64
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 
 GO_FLAGS := -trimpath -buildvcs=false -ldflags "-s -w"
 export CGO_ENABLED := 0
 
-.PHONY: screenshot help setup build conformance test check fmt bench clean conformance-kind differential fidelity node-image test-terraform check-terraform-schema tf-fmt \
+.PHONY: screenshot help setup build conformance test check fmt bench bench-packager peers conformance-registry clean conformance-kind differential fidelity node-image test-terraform check-terraform-schema tf-fmt \
 	tf-apply tf-destroy up down push-engine push-content deploy smoke-test rollout rollback status
 
 help: ## what can be made
@@ -62,6 +63,18 @@ check: setup ## format, lint, types, layers, vet
 	lint-imports
 	for d in engine fixtures/probe emulator/node/sandbox/pause emulator/node/sandbox/run; do (cd $$d && go vet ./...) || exit 1; done
 
+# Programs of others, to check by and to compare with. Two processors take some minutes for them, once.
+peers: $(PEERS)/crane $(PEERS)/oras $(PEERS)/umoci ## crane, oras and umoci, from their Go modules
+
+$(PEERS)/crane: PACKAGE = github.com/google/go-containerregistry/cmd/crane
+$(PEERS)/oras: PACKAGE = oras.land/oras/cmd/oras
+$(PEERS)/umoci: PACKAGE = github.com/opencontainers/umoci/cmd/umoci
+$(PEERS)/%: $(addprefix tests/peers/tools/,go.mod go.sum) | $(VENV)/ready
+	cd tests/peers/tools && nice -n 19 go build $(GO_FLAGS) -o ../../../$@ $(PACKAGE)
+
+conformance-registry: setup ## the OCI distribution specification's own conformance programme judges `imgvol registry`
+	pytest -n0 -v tests/registry/test_registry_conformance.py
+
 $(BIN)/terraform-provider-azurerm: $(addprefix tests/terraform/provider/,main.go schema.json go.mod go.sum) | $(VENV)/ready
 	cd tests/terraform/provider && nice go build $(GO_FLAGS) -o ../../../$@ .
 
@@ -101,6 +114,9 @@ fmt: $(VENV)/ready ## format the code
 
 bench: setup ## measured ratios against named peers
 	python -m bench
+
+bench-packager: setup peers ## packing and pushing beside tar, gzip, oras, crane and umoci; ROUNDS=3
+	python -m bench.packager $(if $(ROUNDS),--rounds=$(ROUNDS)) $(if $(JSON),--json)
 
 # The sample system. Settings are variables; `python -m imgvol.deployment --help` tells them all.
 HERE := $(filter emulator kind,$(TARGET))$(filter packager,$(ENGINE_BUILD))

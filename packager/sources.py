@@ -20,6 +20,7 @@ __all__ = ["LayoutSource", "Root", "Source", "is_digest", "open_source"]
 
 _CHUNK = 1 << 20
 _MAX_DOCUMENT = 4 << 20  # what the distribution specification asks registries to take
+_NAME = "org.opencontainers.image.ref.name"
 _HEX = frozenset("0123456789abcdef")
 
 
@@ -62,6 +63,9 @@ class LayoutSource:
         entries = self._index().get("manifests")
         if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
             raise PackagerError(f"{self.path / 'index.json'} is not an image index; pack again")
+        # Some programs list an index's manifests beside it, and name only the index.
+        if len(named := [entry for entry in entries if _NAME in (entry.get("annotations") or {})]) == 1:
+            entries = named
         if len(entries) != 1:
             raise PackagerError(f"{self.name} holds {len(entries)} images; name a layout that holds one")
         digest, size = entries[0].get("digest"), entries[0].get("size")

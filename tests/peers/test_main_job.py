@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from kubernetes import client, config, watch
+from kubernetes import client, watch
+from peer_programs import run
 
 import emulator
 import packager
@@ -23,26 +22,10 @@ K8S = Path(__file__).parents[2] / "k8s" / "deployment.yaml"
 NAMESPACE = "default"
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[emulator.Emulator]:
-    with emulator.start(speed=10) as up:
-        yield up
-
-
-@pytest.fixture(scope="module")
-def kube(running: emulator.Emulator) -> Any:
-    return config.new_client_from_config(str(running.kubeconfig))
-
-
-def skopeo(*arguments: str) -> str:
-    assert shutil.which("skopeo"), "skopeo is not installed: apt-get install skopeo"
-    return subprocess.run(["skopeo", *arguments], check=True, capture_output=True, text=True).stdout
-
-
 def push(layout: Path, image: str) -> str:
     """Push an OCI layout with skopeo, all its platforms; the digest it now has."""
-    skopeo("copy", "--all", "--dest-tls-verify=false", f"oci:{layout}", f"docker://{image}")
-    raw = skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{image}")
+    run("skopeo", "copy", "--all", "--dest-tls-verify=false", f"oci:{layout}", f"docker://{image}")
+    raw = run("skopeo", "inspect", "--raw", "--tls-verify=false", f"docker://{image}")
     assert json.loads(raw)["manifests"], "not an index"
     return "sha256:" + hashlib.sha256(raw.encode()).hexdigest()
 
@@ -78,7 +61,7 @@ def test_skopeo_and_the_kubernetes_client_do_the_main_job(
     push(tmp_path / "engine", f"{registry}/engine:latest")
     push(tmp_path / "v1", f"{registry}/project-content:v1.0.0")
     second = push(tmp_path / "v2", f"{registry}/project-content:v2.0.0")
-    tags = json.loads(skopeo("list-tags", "--tls-verify=false", f"docker://{registry}/project-content"))["Tags"]
+    tags = json.loads(run("skopeo", "list-tags", "--tls-verify=false", f"docker://{registry}/project-content"))["Tags"]
     assert tags == ["v1.0.0", "v2.0.0"]
 
     deployment, service = yaml.safe_load_all(K8S.read_text().replace("<ACR_LOGIN_SERVER>", registry))
