@@ -109,6 +109,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     for finding in target.description.findings:
         judgement = _found(finding)
         config.stash[_JUDGED][judgement.claim.id, judgement.pool] = judgement
+    if config.option.record and target.description.pools:
+        pytest.exit("--record: recordings are of one node image: leave --pool out", returncode=1)
     if config.option.record:
         try:
             place_of(target, _observations(config))

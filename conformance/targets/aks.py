@@ -81,6 +81,7 @@ def entered(options: Options, progress: Progress) -> Iterator[tuple[Description,
             lacks={
                 "private-registry": "nodes pull from it by an identity of their own, not by a pod's secrets",
                 "registry-tampering": "the suite reaches no files of this registry",
+                "faulty-registry": "this registry does not fail when it is told to",
             },
         )
         yield description, found, registry

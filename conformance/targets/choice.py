@@ -65,6 +65,8 @@ def made_pools(options: Options) -> tuple[MadePool, ...]:
 
     Raises TargetUnavailableError for what is no pool.
     """
+    if options.pool and options.nodes != 1:
+        raise TargetUnavailableError("--nodes and --pool both say how many nodes there are: give one of them")
     try:
         return parse_pools(options.pool)
     except PoolTextError as error:

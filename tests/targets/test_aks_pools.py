@@ -84,6 +84,11 @@ def test_what_is_no_pool(text):
         made_pools(Options(pool=[text]))
 
 
+def test_nodes_are_counted_once():
+    with pytest.raises(TargetUnavailableError, match="--nodes and --pool both"):
+        made_pools(Options(pool=["a=x"], nodes=2))
+
+
 def test_two_pools_of_one_name():
     with pytest.raises(PoolTextError, match="two pools are called a"):
         parse_pools(["a=x", "a=y"])
