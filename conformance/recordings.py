@@ -14,6 +14,8 @@ from conformance.observation import Observation, normalised
 
 __all__ = ["Judged", "Recording", "claims_in", "recordings"]
 
+# The Kubernetes version that profiles named after a runtime alone are of.
+_USUAL = "1.36"
 _OBSERVATIONS = Path(__file__).parents[1] / "fixtures" / "observations"
 
 
@@ -45,7 +47,10 @@ class Recording:
     @property
     def runtime(self) -> str:
         """The runtime's minor version as profiles name it, e.g. `containerd-2.3`."""
-        return "containerd-" + self.containerd.rpartition(".")[0]
+        runtime = "containerd-" + self.containerd.rpartition(".")[0]
+        version = self.fingerprint.removeprefix("kubernetes-").partition("_")[0]
+        kubernetes = version.rpartition(".")[0]
+        return runtime if kubernetes == _USUAL else f"kubernetes-{kubernetes}-{runtime}"
 
 
 @cache

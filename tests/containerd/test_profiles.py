@@ -17,6 +17,7 @@ def test_versions_and_what_they_can() -> None:
         "containerd-2.2": ("2.2.9", True, True),
         "containerd-2.3": ("2.3.7", True, True),
         "containerd-2.4": ("2.4.2", True, True),
+        "kubernetes-1.37-containerd-2.3": ("2.3.7", True, True),
     }
 
 
@@ -37,3 +38,9 @@ def test_an_unknown_profile_is_refused_by_name() -> None:
         Profile.load("containerd-9")
     with pytest.raises(ProfileError):
         Profile.load("../profiles/containerd-2.3")
+
+
+def test_the_kubelet_of_1_37_leaves_the_volumes_of_ended_pods_alone() -> None:
+    told = {name: (p.kubernetes, p.volumes_of_ended_pods) for name in Profile.names() if (p := Profile.load(name))}
+    assert told.pop("kubernetes-1.37-containerd-2.3") == ("1.37.2", False)
+    assert set(told.values()) == {("1.36.3", True)}

@@ -37,7 +37,8 @@ class Profile:
 
     `version` is the one recorded ("2.3.7"); `pull_service` says which of containerd's two pull paths the CRI plugin
     takes; `image_volumes` whether it mounts images at all, and `subpath` whether it heeds an image volume's
-    subPath (otherwise the whole image appears).
+    subPath (otherwise the whole image appears). `kubernetes` is the version of the kubelet beside it, and
+    `volumes_of_ended_pods` says whether that looks at volumes' images where no container is to be started.
     """
 
     name: str
@@ -45,6 +46,8 @@ class Profile:
     pull_service: PullService
     image_volumes: bool
     subpath: bool
+    kubernetes: str
+    volumes_of_ended_pods: bool
     messages: Mapping[str, str]
     dialogue: Dialogue
 
@@ -65,6 +68,8 @@ class Profile:
             image_volumes=capabilities["image-volumes"],
             subpath=capabilities["subpath"],
             dialogue=Dialogue(**{key.replace("-", "_"): value for key, value in fields["dialogue"].items()}),
+            kubernetes=str(fields["kubernetes"]),
+            volumes_of_ended_pods=capabilities["volumes-of-ended-pods"],
             messages={key: " ".join(text.split("\n")) for key, text in messages.items()},
         )
 

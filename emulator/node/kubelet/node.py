@@ -73,6 +73,7 @@ class KubeletNode:
         self._node = node_object(
             name,
             runtime=f"containerd://{profile.version}",
+            kubernetes=f"v{profile.kubernetes}",
             address=address,
             pod_cidr=network,
             lacks=self.lacks,

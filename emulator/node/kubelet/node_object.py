@@ -15,7 +15,6 @@ __all__ = ["LEASE_SECONDS", "architecture", "node_lease", "node_object"]
 
 Object = dict[str, Any]
 
-KUBERNETES = "v1.36.3"
 LEASE_SECONDS = 40
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 
@@ -30,6 +29,7 @@ def node_object(
     name: str,
     *,
     runtime: str,
+    kubernetes: str,
     address: str,
     pod_cidr: str,
     lacks: Mapping[str, str],
@@ -39,8 +39,8 @@ def node_object(
 ) -> Object:
     """A Ready node with the capacity of this machine.
 
-    `runtime` is as `containerd://2.3.7`; `lacks` says what this emulated node cannot do, and why. `labels` come on
-    top of those that every node has.
+    `runtime` is as `containerd://2.3.7`, `kubernetes` as `v1.36.3`; `lacks` says what this emulated node cannot do,
+    and why. `labels` come on top of those that every node has.
     """
     own = {"kubernetes.io/arch": architecture(), "kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}
     capacity = {
@@ -96,7 +96,7 @@ def node_object(
                 "kernelVersion": platform.release(),
                 "osImage": "imgvol emulator",
                 "containerRuntimeVersion": runtime,
-                "kubeletVersion": KUBERNETES,
+                "kubeletVersion": kubernetes,
                 "kubeProxyVersion": "",
                 "operatingSystem": "linux",
                 "architecture": architecture(),

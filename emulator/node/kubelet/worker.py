@@ -154,7 +154,8 @@ class PodWorker:
             if not await self._create_sandbox():
                 return False
             started = True
-        pulled = await self._image_volumes()
+        starts = actions.init is not None or bool(actions.start)
+        pulled = await self._image_volumes() if starts or self._node.images.profile.volumes_of_ended_pods else {}
         if actions.init is not None:
             return await self._start(actions.init, pulled, ended) or started
         for container in actions.start:
