@@ -133,7 +133,8 @@ def _catalog(endpoint: RegistryEndpoint) -> Iterator[str]:
 
 def _remove(endpoint: RegistryEndpoint, name: str) -> None:
     """Take a repository from a registry: at once where that can be had (ACR), else every manifest that is tagged."""
-    session = _session(endpoint, name)
+    # ACR lists tags to those alone who ask for metadata_read.
+    session = _session(endpoint, f"repository:{name}:pull,delete,metadata_read")
     if session.delete(f"{endpoint.url}/acr/v1/{name}", timeout=_SECONDS).status_code == requests.codes.accepted:
         return
     tags = session.get(f"{endpoint.url}/v2/{name}/tags/list", timeout=_SECONDS)
