@@ -26,7 +26,7 @@ def test_a_cluster_that_has_all(started):
     with running(Options(kubeconfig=str(started.kubeconfig), registry=started.registry)) as found:
         assert found.name == "imgvol"
         assert found.registry.name == started.registry
-        assert set(found.lacks) == {"private-registry", "registry-tampering"}
+        assert set(found.lacks) == {"private-registry", "registry-tampering", "faulty-registry"}
 
 
 def test_repositories_are_below_the_prefix(started):
