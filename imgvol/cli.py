@@ -20,6 +20,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "push-program": ("packager.cli", "push a program as an image that holds nothing else"),
     "verify": ("packager.cli", "report every rule that an image breaks"),
     "inspect": ("packager.cli", "show what an image is, by digests"),
+    "login": ("packager.cli", "check a user name and password at a registry, and store them for later"),
+    "logout": ("packager.cli", "remove what is stored for a registry"),
     "report": ("imgvol.report", "tell what a run of the suite found, and what changed since an earlier one"),
     "registry": ("emulator.registry_command", "start only a registry, for nodes elsewhere"),
     "clean": ("conformance.cleaning", "remove what lost runs of the suite left in a cluster and its registry"),

@@ -53,8 +53,8 @@ class Console:
 
     def packed(self, packed: Packed) -> None:
         """The result of `pack`."""
-        self._warn(packed.warnings)
-        self._print(
+        self.warn(packed.warnings)
+        self.show(
             asdict(packed),
             [
                 ("digest", packed.digest),
@@ -68,8 +68,8 @@ class Console:
 
     def pushed(self, pushed: Pushed) -> None:
         """The result of `push` and `push-program`."""
-        self._warn(pushed.warnings)
-        self._print(
+        self.warn(pushed.warnings)
+        self.show(
             asdict(pushed),
             [
                 ("digest", pushed.digest),
@@ -96,7 +96,7 @@ class Console:
             for digest, size in zip(variant.layer_digests, variant.layer_sizes, strict=True):
                 lines.append(("layer", f"{digest} {_size(size)}"))
             lines += [("diff_id", diff_id) for diff_id in variant.diff_ids]
-        self._print(asdict(inspected), lines)
+        self.show(asdict(inspected), lines)
 
     def verified(self, target: str, violations: Sequence[Violation]) -> None:
         """The result of `verify`."""
@@ -105,7 +105,8 @@ class Console:
         summary = f"{target}: {count or 'no'} violation{'' if count == 1 else 's'}"
         self._write(json.dumps(fields) if self._as_json else "\n".join([*map(str, violations), summary]))
 
-    def _print(self, fields: dict[str, Any], lines: Iterable[tuple[str, str]]) -> None:
+    def show(self, fields: dict[str, Any], lines: Iterable[tuple[str, str]]) -> None:
+        """A result: `fields` as JSON if that was asked for, else names and values, without those that are empty."""
         shown = [f"{name:<{_WIDTH}} {value}".rstrip() for name, value in lines if value or not name]
         self._write(json.dumps(fields) if self._as_json else "\n".join(shown))
 
@@ -118,7 +119,8 @@ class Console:
         except OSError as error:
             raise from_os_error(error, "write the output") from error
 
-    def _warn(self, warnings: Iterable[str]) -> None:
+    def warn(self, warnings: Iterable[str]) -> None:
+        """Say what did not keep the work from being done."""
         self._close()
         for warning in warnings:
             print(f"warning: {warning}", file=sys.stderr)

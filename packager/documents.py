@@ -81,22 +81,28 @@ def image_config(platform: Platform, diff_id: str, epoch: int, run: Mapping[str,
     return _document(CONFIG, fields | {"config": dict(run)} if run else fields)
 
 
-def image_manifest(config: Document, layer: Descriptor) -> Document:
+def image_manifest(config: Document, layer: Descriptor, annotations: Mapping[str, str] | None = None) -> Document:
     """An image manifest with one layer."""
     layers = [layer.to_json()]
-    fields = {
+    fields: dict[str, Any] = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
         "config": config.descriptor().to_json(),
         "layers": layers,
     }
-    return _document(MANIFEST, fields)
+    return _document(MANIFEST, fields | _annotated(annotations))
 
 
-def image_index(manifests: Iterable[tuple[Platform, Document]]) -> Document:
+def image_index(
+    manifests: Iterable[tuple[Platform, Document]], annotations: Mapping[str, str] | None = None
+) -> Document:
     """An image index: one manifest a platform."""
     entries = [manifest.descriptor(platform).to_json() for platform, manifest in manifests]
-    return _document(INDEX, {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries})
+    return _document(INDEX, {"schemaVersion": 2, "mediaType": INDEX, "manifests": entries} | _annotated(annotations))
+
+
+def _annotated(annotations: Mapping[str, str] | None) -> dict[str, Any]:
+    return {"annotations": dict(annotations)} if annotations else {}
 
 
 def _document(media_type: str, fields: Mapping[str, Any]) -> Document:

@@ -121,16 +121,21 @@ class Image:
         self.resources.close()
 
 
-def assemble(layers: Mapping[Platform, Layer], epoch: int, run: Mapping[str, Any] | None = None) -> Image:
+def assemble(
+    layers: Mapping[Platform, Layer],
+    epoch: int,
+    run: Mapping[str, Any] | None = None,
+    annotations: Mapping[str, str] | None = None,
+) -> Image:
     """An image of one layer a platform, which may be the same layer for all: one manifest, or an index of
-    them."""
+    them. `annotations` are for every manifest and the index."""
     manifests: list[tuple[Platform, Document]] = []
     blobs: dict[str, Blob] = {}
     variants: list[Variant] = []
     resources = contextlib.ExitStack()
     for platform, layer in layers.items():
         config = image_config(platform, layer.diff_id, epoch, run)
-        manifest = image_manifest(config, layer.descriptor)
+        manifest = image_manifest(config, layer.descriptor, annotations)
         manifests.append((platform, manifest))
         if layer.descriptor.digest not in blobs:
             resources.callback(layer.close)
@@ -151,4 +156,5 @@ def assemble(layers: Mapping[Platform, Layer], epoch: int, run: Mapping[str, Any
     if len(manifests) == 1:
         return Image(manifests[0][1], (), tuple(blobs.values()), tuple(variants), resources)
     documents: Sequence[Document] = [manifest for _, manifest in manifests]
-    return Image(image_index(manifests), tuple(documents), tuple(blobs.values()), tuple(variants), resources)
+    root = image_index(manifests, annotations)
+    return Image(root, tuple(documents), tuple(blobs.values()), tuple(variants), resources)

@@ -77,16 +77,24 @@ def pack(
     platforms: Sequence[str] = DEFAULT_PLATFORMS,
     compression: Compression = GZIP,
     jobs: int | None = None,
+    annotations: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Packed:
     """Pack a directory as an image whose root is the directory's content, into the OCI layout `output`.
 
     The same content gives the same bytes whatever its owners, times, umask, order or path and however many
-    `jobs` compress it. Raises PackagerError, and then leaves nothing behind.
+    `jobs` compress it. `annotations` go into the index and every
+    manifest. Raises PackagerError, and then leaves nothing behind.
     """
     target = check_output(output, directory)
     with build_image(
-        directory, target.parent, platforms=platforms, compression=compression, jobs=jobs, progress=progress
+        directory,
+        target.parent,
+        platforms=platforms,
+        compression=compression,
+        jobs=jobs,
+        annotations=annotations,
+        progress=progress,
     ) as built:
         write_layout(built.image, target)
         return built.packed(str(output))
@@ -122,12 +130,13 @@ def build_image(
     platforms: Sequence[str] = DEFAULT_PLATFORMS,
     compression: Compression = GZIP,
     jobs: int | None = None,
+    annotations: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Built]:
     """A directory's image in hand, its layer in a nameless file at `place`, until the context ends."""
     wanted = parse_platforms(platforms)
     layer = tree_layer(directory, place, compression=compression, jobs=jobs, progress=progress)
-    with assemble(dict.fromkeys(wanted, layer), source_date_epoch()) as image:
+    with assemble(dict.fromkeys(wanted, layer), source_date_epoch(), annotations=annotations) as image:
         yield Built(image, (layer,), compression.codec)
 
 

@@ -60,16 +60,18 @@ def push(
     auth: Credentials | None = None,
     compression: Compression | None = None,
     jobs: int | None = None,
+    annotations: Mapping[str, str] | None = None,
     upload_mode: Mode = "auto",
     mount_from: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Pushed:
     """Push a directory, packed on the way, or the image in a layout, to `reference`.
 
-    Blobs go first, then manifests by their digests, and the tag last. `platforms` (both defaults if None) and
-    `compression` (gzip -9 if None) are only for a directory: a layout has its own. `upload_mode`: "single" sends each
-    blob in one request, "chunked" in several, "auto" by its size. `mount_from` are repositories of the same registry
-    from which it may link blobs. Without `auth`, what the user has set up is used. Raises PackagerError.
+    Blobs go first, then manifests by their digests, and the tag last. `platforms` (both defaults if None),
+    `compression` (gzip -9 if None) and `annotations` are only for a directory: a layout has its own.
+    `upload_mode`: "single" sends each blob in one request, "chunked" in several, "auto" by its size. `mount_from`
+    are repositories of the same registry from which it may link blobs. Without `auth`, what the user has set up is
+    used. Raises PackagerError.
     """
     target = Reference.parse(reference)
     if is_layout(source):
@@ -77,11 +79,21 @@ def push(
             raise UsageError(f"{source} is a layout, which has its platforms already; leave out the platforms")
         if compression is not None:
             raise UsageError(f"{source} is a layout, whose layers are compressed already; leave out the compression")
+        if annotations:
+            raise UsageError(f"{source} is a layout, whose digest annotations would change; annotate what you pack")
         with _layout_image(source) as image:
             return _push(image, target, auth, progress, (), "", upload_mode, mount_from)
     chosen = DEFAULT_PLATFORMS if platforms is None else platforms
     how = GZIP if compression is None else compression
-    with build_image(source, _spool(), platforms=chosen, compression=how, jobs=jobs, progress=progress) as built:
+    with build_image(
+        source,
+        _spool(),
+        platforms=chosen,
+        compression=how,
+        jobs=jobs,
+        annotations=annotations,
+        progress=progress,
+    ) as built:
         warnings = built.packed("").warnings
         return _push(built.image, target, auth, progress, warnings, built.codec, upload_mode, mount_from)
 

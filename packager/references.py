@@ -74,7 +74,7 @@ class Reference:
         if host in ("docker.io", "index.docker.io"):
             # Docker Hub's API has another name than its references, and a folder for names without one.
             host = "registry-1.docker.io"
-            repository = repository if "/" in repository else f"library/{repository}"
+            repository = repository if "/" in repository or not repository else f"library/{repository}"
         return f"{'http' if self.is_loopback else 'https'}://{host}/v2/{repository}"
 
     @property

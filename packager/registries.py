@@ -66,6 +66,12 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]  # oras has 
         if reference.is_loopback:
             self.session.trust_env = False  # no proxy between us and ourselves
 
+    def ping(self) -> bool:
+        """See whether the registry lets us in; whether it asked who we are. Raises PackagerError if it does not."""
+        root = f"{self.reference.api.partition('/v2/')[0]}/v2/"
+        self.expect(self.do_request(root), {200}, "does not speak the distribution API")
+        return bool(self._authenticator.header)
+
     def manifest(self, version: str) -> tuple[Document, str]:
         """A manifest or index by tag or digest, as it came; and the digest the registry says it has, or
         ""."""
