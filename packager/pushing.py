@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packager.compression import GZIP, Compression
 from packager.credentials import Credentials, find_credentials
@@ -22,7 +23,9 @@ from packager.packing import build_image, build_program_image
 from packager.platforms import DEFAULT_PLATFORMS
 from packager.references import Reference
 from packager.sources import LayoutSource
-from packager.uploads import Mode, send_blob
+
+if TYPE_CHECKING:
+    from packager.uploads import Mode
 
 __all__ = ["Pushed", "push", "push_program"]
 
@@ -128,6 +131,7 @@ def _push(
     mounts: Sequence[str] = (),
 ) -> Pushed:
     from packager.registries import RegistryClient
+    from packager.uploads import send_blob
 
     digest = image.root.digest
     if target.digest and target.digest != digest:

@@ -61,6 +61,6 @@ def test_interrupted_it_ends_with_130_and_no_traceback(monkeypatch, capsys) -> N
     def interrupt(_: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("packager.cli._run", lambda name, work, arguments: interrupt(arguments))
+    monkeypatch.setattr("packager.commands.parsing._run", lambda name, work, arguments, trouble: interrupt(arguments))
     assert cli.main(["inspect", "x"]) == 130
     assert capsys.readouterr().err == ""
