@@ -4,7 +4,8 @@ its run's name."""
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +21,7 @@ from conformance.targets.target import Description, RegistryEndpoint, Target
 __all__ = ["Swept", "leftovers", "sweep"]
 
 _SECONDS = 60
+_AT_ONCE = 8
 _RUN = re.compile(r"imgvol-[0-9a-f]{6}")
 _MANIFESTS = (
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
@@ -95,13 +97,25 @@ def _repositories(endpoint: RegistryEndpoint, run: str, swept: Swept, *, remove:
     except (requests.RequestException, ValueError, KeyError) as error:
         swept.stuck["repositories"] = f"{endpoint.host} does not list its repositories: {error}"
         return
-    for name in names:
-        swept.repositories.append(name)
-        if remove:
-            try:
-                _remove(endpoint, name)
-            except (requests.RequestException, ValueError) as error:
-                swept.stuck[f"repository {name}"] = str(error)
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        for name, why in zip(names, pool.map(lambda each: _handled(endpoint, each, remove=remove), names), strict=True):
+            if why is not None:
+                swept.repositories.append(name)
+            if why:
+                swept.stuck[f"repository {name}"] = why
+
+
+def _handled(endpoint: RegistryEndpoint, name: str, *, remove: bool) -> str | None:
+    """Why a repository stays, empty if it goes or might; None where nothing is tagged: some registries list such."""
+    # ACR lists tags to those alone who ask for metadata_read.
+    with _session(endpoint, f"repository:{name}:pull,delete,metadata_read") as session:
+        try:
+            tags = _tags(session, endpoint, name)
+            if tags and remove:
+                _remove(session, endpoint, name, tags)
+        except (requests.RequestException, ValueError) as error:
+            return str(error)
+    return "" if tags else None
 
 
 def _is_ours(endpoint: RegistryEndpoint, name: str, run: str) -> bool:
@@ -131,17 +145,19 @@ def _catalog(endpoint: RegistryEndpoint) -> Iterator[str]:
         url = requests.compat.urljoin(endpoint.url, following) if following else ""
 
 
-def _remove(endpoint: RegistryEndpoint, name: str) -> None:
+def _tags(session: requests.Session, endpoint: RegistryEndpoint, name: str) -> list[str]:
+    answer = session.get(f"{endpoint.url}/v2/{name}/tags/list", timeout=_SECONDS)
+    if answer.status_code == requests.codes.not_found:
+        return []
+    answer.raise_for_status()
+    return answer.json().get("tags") or []
+
+
+def _remove(session: requests.Session, endpoint: RegistryEndpoint, name: str, tags: Iterable[str]) -> None:
     """Take a repository from a registry: at once where that can be had (ACR), else every manifest that is tagged."""
-    # ACR lists tags to those alone who ask for metadata_read.
-    session = _session(endpoint, f"repository:{name}:pull,delete,metadata_read")
     if session.delete(f"{endpoint.url}/acr/v1/{name}", timeout=_SECONDS).status_code == requests.codes.accepted:
         return
-    tags = session.get(f"{endpoint.url}/v2/{name}/tags/list", timeout=_SECONDS)
-    if tags.status_code == requests.codes.not_found:
-        return
-    tags.raise_for_status()
-    for tag in tags.json().get("tags") or ():
+    for tag in tags:
         asked = session.head(
             f"{endpoint.url}/v2/{name}/manifests/{tag}", headers={"Accept": _MANIFESTS}, timeout=_SECONDS
         )
