@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from packager.commands import entering, looking, making
+from packager.commands import entering, looking, making, moving
 from packager.commands.parsing import Subparsers
 
 __all__ = ["COMMANDS", "add_parsers"]
 
-_PARTS = (making, looking, entering)
+_PARTS = (making, looking, moving, entering)
 
 COMMANDS: Mapping[str, str] = {name: sentence for part in _PARTS for name, sentence in part.COMMANDS.items()}
 

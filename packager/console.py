@@ -18,15 +18,16 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
+    from packager.comparing import Content, Difference, Differences
     from packager.images import Variant
     from packager.inspecting import Inspected
     from packager.packing import Packed
     from packager.pushing import Pushed
     from packager.violations import Violation
 
-__all__ = ["Console"]
+__all__ = ["Console", "size"]
 
-_DOING = {"pack": "packing", "push": "pushing", "verify": "verifying"}
+_DOING = {"pack": "packing", "push": "pushing", "copy": "copying", "diff": "comparing", "verify": "verifying"}
 _WIDTH = 11
 
 
@@ -59,7 +60,7 @@ class Console:
             [
                 ("digest", packed.digest),
                 ("diff_id", packed.diff_id),
-                ("layer", f"{_size(packed.layer_size)} from {_size(packed.unpacked_size)}"),
+                ("layer", f"{size(packed.layer_size)} from {size(packed.unpacked_size)}"),
                 ("entries", f"{packed.entries:,}"),
                 *_platforms(packed.variants),
                 ("layout", packed.output),
@@ -74,9 +75,9 @@ class Console:
             [
                 ("digest", pushed.digest),
                 ("diff_id", pushed.diff_id),
-                ("layer", _size(pushed.layer_size)),
-                ("uploaded", _size(pushed.uploaded)),
-                *([("mounted", _size(pushed.mounted))] if pushed.mounted else []),
+                ("layer", size(pushed.layer_size)),
+                ("uploaded", size(pushed.uploaded)),
+                *([("mounted", size(pushed.mounted))] if pushed.mounted else []),
                 *_platforms(pushed.variants),
                 ("reference", pushed.reference),
             ],
@@ -88,15 +89,29 @@ class Console:
             ("digest", inspected.digest),
             ("media type", inspected.media_type),
             ("created", inspected.created),
-            ("size", _size(inspected.size)),
+            ("size", size(inspected.size)),
         ]
         for variant in inspected.variants:
             lines += [("", ""), ("platform", variant.platform or "not said")]
             lines += [("manifest", variant.digest), ("config", variant.config_digest)]
-            for digest, size in zip(variant.layer_digests, variant.layer_sizes, strict=True):
-                lines.append(("layer", f"{digest} {_size(size)}"))
+            for digest, count in zip(variant.layer_digests, variant.layer_sizes, strict=True):
+                lines.append(("layer", f"{digest} {size(count)}"))
             lines += [("diff_id", diff_id) for diff_id in variant.diff_ids]
-        self.show(asdict(inspected), lines)
+        for one in inspected.referrers or ():
+            lines += [("", ""), ("attached", one.artifact_type or one.media_type), ("manifest", one.digest)]
+        fields = asdict(inspected)
+        if inspected.referrers is None:
+            del fields["referrers"]
+        self.show(fields, lines)
+
+    def compared(self, compared: Differences) -> None:
+        """The result of `diff`: a line a path, aligned, and how many there are of each kind."""
+        rows = [(one.what, one.path, _change(one)) for one in compared.differences]
+        width = max((len(path) for _, path, _ in rows), default=0)
+        counts = {what: sum(1 for row in rows if row[0] == what) for what in ("added", "removed", "changed", "mode")}
+        summary = ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "no differences"
+        shown = [f"{what:<8} {path:<{width}}  {change}".rstrip() for what, path, change in rows]
+        self._write(json.dumps(asdict(compared)) if self._as_json else "\n".join([*shown, summary]))
 
     def verified(self, target: str, violations: Sequence[Violation]) -> None:
         """The result of `verify`."""
@@ -154,15 +169,33 @@ def _bar() -> Bar:
     )
 
 
+def _change(one: Difference) -> str:
+    """What a difference is, in a few words."""
+    if one.what == "mode" and one.before and one.after:
+        return f"{one.before.mode:04o} -> {one.after.mode:04o}"
+    before, after = (_content(one.before), _content(one.after))
+    if before and after:
+        return f"{before} -> {after}" if before != after else before
+    return before or after
+
+
+def _content(content: Content | None) -> str:
+    if content is None:
+        return ""
+    if content.kind == "file":
+        return size(content.size)
+    return f"-> {content.target}" if content.kind == "symlink" else content.kind
+
+
 def _platforms(variants: Sequence[Variant]) -> list[tuple[str, str]]:
     return [("platforms", ", ".join(variant.platform for variant in variants))]
 
 
-def _size(count: int) -> str:
+def size(count: int) -> str:
     """Bytes as people read them, in decimal units."""
-    size = float(count)
+    number = float(count)
     for unit in ("B", "kB", "MB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} GB"

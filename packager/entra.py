@@ -9,9 +9,6 @@ from __future__ import annotations
 import logging
 from typing import Any, Protocol
 
-import requests
-
-from packager.answers import TRANSIENT, BrokenError, reason, said
 from packager.credentials import IDENTITY, Credentials
 from packager.errors import PackagerError
 from packager.references import Reference
@@ -54,6 +51,10 @@ def azure_credentials(registry: str, credential: TokenCredential | None = None) 
 
 
 def _exchange(reference: Reference, token: str) -> str:
+    import requests
+
+    from packager.answers import TRANSIENT, BrokenError, reason, said
+
     registry = reference.registry
     form = {"grant_type": "access_token", "service": registry, "access_token": token}
     with requests.Session() as session:

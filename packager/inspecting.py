@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from packager.credentials import Credentials
+from packager.errors import UsageError
 from packager.images import Variant
 from packager.loading import load
 from packager.sources import open_source
+
+if TYPE_CHECKING:
+    from packager.attaching import Referrer
 
 __all__ = ["Inspected", "inspect"]
 
@@ -16,7 +21,7 @@ __all__ = ["Inspected", "inspect"]
 @dataclass(frozen=True)
 class Inspected:
     """An image: digests as `sha256:…`, sizes in bytes. `created` is empty if the configs say nothing or
-    disagree."""
+    disagree; `referrers` is what is attached to it, None if that was not asked."""
 
     name: str
     digest: str
@@ -24,16 +29,25 @@ class Inspected:
     created: str
     size: int
     variants: tuple[Variant, ...]
+    referrers: tuple[Referrer, ...] | None = None
 
 
-def inspect(target: str | os.PathLike[str], *, auth: Credentials | None = None) -> Inspected:
+def inspect(target: str | os.PathLike[str], *, referrers: bool = False, auth: Credentials | None = None) -> Inspected:
     """Read the documents of the image in a layout or a registry, each held to its digest. Raises
     PackagerError.
 
-    `size` is what a node with nothing of it downloads for all platforms together.
+    `size` is what a node with nothing of it downloads for all platforms together. With `referrers`, the registry
+    is asked what is attached to the image, too.
     """
     with open_source(target, auth) as source:
         loaded = load(source)
+    attached: tuple[Referrer, ...] | None = None
+    if referrers:
+        if source.reference is None:
+            raise UsageError(f"{target} is a layout; only in a registry is anything attached to an image")
+        from packager.attaching import referrers as list_referrers
+
+        attached = list_referrers(str(source.reference.pinned(loaded.root.digest)), auth=auth)
     created = {str(config.get("created", "")) for config in loaded.configs}
     documents = sum(len(document.body) for document in {loaded.root, *loaded.manifests})
     return Inspected(
@@ -43,4 +57,5 @@ def inspect(target: str | os.PathLike[str], *, auth: Credentials | None = None) 
         created=created.pop() if len(created) == 1 else "",
         size=documents + sum(blob.size for blob in loaded.blobs),
         variants=loaded.variants,
+        referrers=attached,
     )

@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from posixpath import normpath
 from typing import IO, Literal
@@ -16,10 +16,13 @@ from packager.errors import PackagerError
 from packager.loading import load
 from packager.sources import Source, open_source
 
-__all__ = ["Listed", "list_files"]
+__all__ = ["Listed", "Make", "kind", "list_files", "read_tree"]
 
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+
+
+Make = Callable[[tarfile.TarFile, tarfile.TarInfo, str], "Listed"]
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,21 @@ def list_files(target: str | os.PathLike[str], *, auth: Credentials | None = Non
         loaded = load(source)
         if not loaded.variants:
             raise PackagerError(f"{source.name} is an image for no platform at all")
-        found: dict[str, Listed] = {}
-        for digest in loaded.variants[0].layer_digests:
-            _lay(found, list(_layer(source, digest)))
+        found = read_tree(source, loaded.variants[0].layer_digests, _listed)
     return tuple(found[path] for path in sorted(found, key=os.fsencode))
+
+
+def read_tree(source: Source, layers: Sequence[str], make: Make) -> dict[str, Listed]:
+    """What `layers` make together, lowest first, by path. `make` says what to keep of an archive's member at a path,
+    whose content it may read. Raises PackagerError."""
+    found: dict[str, Listed] = {}
+    for digest in layers:
+        _lay(found, list(_layer(source, digest, make)))
+    return found
+
+
+def _listed(_: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> Listed:
+    return Listed(path, kind(member), member.linkname if member.issym() else "")
 
 
 def _lay(found: dict[str, Listed], layer: list[Listed]) -> None:
@@ -74,7 +88,7 @@ def _remove_below(found: dict[str, Listed], directory: str) -> None:
         del found[path]
 
 
-def _layer(source: Source, digest: str) -> Iterator[Listed]:
+def _layer(source: Source, digest: str, make: Make) -> Iterator[Listed]:
     chunks = source.blob(digest)
     if chunks is None:
         raise PackagerError(f"{source.name} has no layer {digest}")
@@ -84,7 +98,7 @@ def _layer(source: Source, digest: str) -> Iterator[Listed]:
             for member in archive:
                 path = normpath(member.name).strip("/")
                 if path != ".":
-                    yield Listed(path, _kind(member), member.linkname if member.issym() else "")
+                    yield make(archive, member, path)
         while stored.read(1 << 20):
             pass
     except (tarfile.TarError, EOFError, OSError, ValueError) as error:
@@ -93,7 +107,8 @@ def _layer(source: Source, digest: str) -> Iterator[Listed]:
         raise PackagerError(f"the layer {digest} of {source.name} is {stored.digest}")
 
 
-def _kind(member: tarfile.TarInfo) -> Literal["directory", "file", "symlink", "other"]:
+def kind(member: tarfile.TarInfo) -> Literal["directory", "file", "symlink", "other"]:
+    """What an archive's member becomes; a hard link is a file."""
     if member.isdir():
         return "directory"
     if member.issym():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from packager.errors import UsageError
 
-__all__ = ["Reference"]
+__all__ = ["Reference", "names_a_registry"]
 
 _HOST = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)*|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?"
@@ -41,7 +41,7 @@ class Reference:
         if at and not _DIGEST.fullmatch(digest):
             raise _malformed(text, "a digest is sha256: and 64 lower-case hexadecimal digits")
         registry, slash, path = rest.partition("/")
-        if not slash or not _names_a_registry(registry):
+        if not slash or not _is_a_registry(registry):
             raise _malformed(text, "it does not begin with a registry")
         host = _HOST.fullmatch(registry)
         if host is None or (host[1] and int(host[1]) > 65535):
@@ -94,7 +94,13 @@ class Reference:
         )
 
 
-def _names_a_registry(first: str) -> bool:
+def names_a_registry(text: str) -> bool:
+    """Whether a text begins as references do, with a registry, and not as paths do."""
+    first, slash, _ = text.partition("/")
+    return bool(slash) and not text.startswith(".") and _is_a_registry(first)
+
+
+def _is_a_registry(first: str) -> bool:
     return "." in first or ":" in first or first == "localhost"
 
 

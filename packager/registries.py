@@ -99,8 +99,9 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]  # oras has 
         """Ask for what mounting from another repository needs, too, with the next token."""
         self._authenticator.also_pull(repository)
 
-    def put_manifest(self, document: Document, version: str) -> None:
-        """Store a manifest or an index, byte for byte, under a tag or under its digest."""
+    def put_manifest(self, document: Document, version: str) -> bool:
+        """Store a manifest or an index, byte for byte, under a tag or under its digest; whether the registry says that
+        it lists it with its subject."""
         url = f"{self.reference.api}/manifests/{version}"
         headers = {"Content-Type": document.media_type}
         response = self.do_request(url, "PUT", data=document.body, headers=headers)
@@ -110,6 +111,7 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]  # oras has 
             raise PackagerError(
                 f"{self.reference.registry} stored the manifest {version} as {stored}, not as {document.digest}"
             )
+        return "OCI-Subject" in response.headers
 
     def do_request(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,9 @@ from packager.credentials import Credentials, find_credentials
 from packager.documents import Document
 from packager.errors import PackagerError, UsageError, from_os_error
 from packager.layouts import is_layout
-from packager.references import Reference
+from packager.references import Reference, names_a_registry
 
-__all__ = ["LayoutSource", "Root", "Source", "is_digest", "open_source"]
+__all__ = ["LayoutSource", "Root", "Source", "is_digest", "open_other", "open_source", "registry_of"]
 
 _CHUNK = 1 << 20
 _MAX_DOCUMENT = 4 << 20  # what the distribution specification asks registries to take
@@ -40,6 +40,8 @@ class Source(Protocol):
     """Gives an image's parts by digest, unchecked: whoever reads them hashes them."""
 
     name: str
+    reference: Reference | None
+    """Where it is, if that is a registry."""
 
     def root(self) -> Root:
         """The image's index or manifest; PackagerError if there is no image."""
@@ -53,6 +55,8 @@ class Source(Protocol):
 
 class LayoutSource:
     """An OCI image layout that holds one image."""
+
+    reference: Reference | None = None
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.name = str(path)
@@ -125,7 +129,7 @@ class RegistrySource:
         from packager.registries import RegistryClient
 
         self.name = str(reference)
-        self._reference = reference
+        self.reference: Reference | None = reference
         self._client = RegistryClient(reference, credentials)
 
     def close(self) -> None:
@@ -134,8 +138,8 @@ class RegistrySource:
 
     def root(self) -> Root:
         """What the tag or the digest names."""
-        document, announced = self._client.manifest(self._reference.version)
-        return Root(document, self._reference.digest or announced or None)
+        document, announced = self._client.manifest(self._client.reference.version)
+        return Root(document, self._client.reference.digest or announced or None)
 
     def document(self, digest: str, media_type: str) -> Document | None:
         """A manifest, or None if it is not there. The media type is the registry's own word."""
@@ -157,9 +161,11 @@ class RegistrySource:
 
 
 @contextmanager
-def open_source(target: str | os.PathLike[str], auth: Credentials | None) -> Iterator[Source]:
+def open_source(
+    target: str | os.PathLike[str], auth: Credentials | None, environ: Mapping[str, str] = os.environ
+) -> Iterator[Source]:
     """The layout in a directory, else the image a reference names. Without `auth`, what the user has set up
-    is used."""
+    is used, as `environ` says."""
     path = Path(target)
     if is_layout(path):
         yield LayoutSource(target)
@@ -169,11 +175,32 @@ def open_source(target: str | os.PathLike[str], auth: Credentials | None) -> Ite
     if not isinstance(target, str) or target.startswith((".", "/")):
         raise UsageError(f"there is no layout {target}; name a layout's directory or an image reference")
     reference = Reference.parse(target)
-    source = RegistrySource(reference, auth or find_credentials(reference.registry, repository=reference.repository))
+    source = RegistrySource(
+        reference, auth or find_credentials(reference.registry, environ, repository=reference.repository)
+    )
     try:
         yield source
     finally:
         source.close()
+
+
+@contextmanager
+def open_other(target: str | os.PathLike[str], auth: Credentials | None, registry: str) -> Iterator[Source]:
+    """Like `open_source`, for one of two images, the other of which is in `registry`.
+
+    What options and environment say of who we are is said to that registry, and to no other.
+    """
+    ours = registry_of(target) in (registry, "") or not registry
+    others = {key: value for key, value in os.environ.items() if key not in ("IMGVOL_USERNAME", "IMGVOL_PASSWORD")}
+    with open_source(target, auth if ours else None, os.environ if ours else others) as source:
+        yield source
+
+
+def registry_of(target: str | os.PathLike[str]) -> str:
+    """The registry that an image is named to be in; "" for a layout."""
+    if isinstance(target, str) and not Path(target).is_dir() and names_a_registry(target):
+        return Reference.parse(target).registry
+    return ""
 
 
 def is_digest(text: object) -> bool:

@@ -1,4 +1,4 @@
-"""imgvol verify, inspect: what an image is."""
+"""imgvol verify, inspect, diff: what an image is."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ __all__ = ["COMMANDS", "add_parsers"]
 COMMANDS = {
     "verify": "report every rule that an image breaks",
     "inspect": "show what an image is, by digests",
+    "diff": "show which files differ between two images",
 }
 
 
@@ -28,7 +29,15 @@ def add_parsers(subparsers: Subparsers[Any]) -> None:
     example = "imgvol inspect build/project-content --json"
     inspect = add_command(subparsers, "inspect", COMMANDS["inspect"], example, _inspect)
     inspect.add_argument("target", metavar="REFERENCE|LAYOUT_DIR", help="the image to show")
+    inspect.add_argument("--referrers", action="store_true", help="show what is attached to it, too")
     signing_in(inspect)
+
+    example = "imgvol diff myregistry.azurecr.io/project-content:v1.0.0 myregistry.azurecr.io/project-content:v1.1.0"
+    diff = add_command(subparsers, "diff", COMMANDS["diff"], example, _diff, trouble=2)
+    diff.add_argument("before", metavar="A", help="REFERENCE or LAYOUT_DIR")
+    diff.add_argument("after", metavar="B", help="REFERENCE or LAYOUT_DIR; exit status: 0 same, 1 different, 2 trouble")
+    diff.add_argument("--platform", metavar="PLATFORM", help="whose content to compare (the first that each has)")
+    signing_in(diff)
 
 
 def _verify(arguments: argparse.Namespace, console: Console) -> int:
@@ -42,5 +51,13 @@ def _verify(arguments: argparse.Namespace, console: Console) -> int:
 def _inspect(arguments: argparse.Namespace, console: Console) -> int:
     from packager.inspecting import inspect
 
-    console.inspected(inspect(arguments.target, auth=credentials(arguments)))
+    console.inspected(inspect(arguments.target, referrers=arguments.referrers, auth=credentials(arguments)))
     return 0
+
+
+def _diff(arguments: argparse.Namespace, console: Console) -> int:
+    from packager.comparing import diff
+
+    compared = diff(arguments.before, arguments.after, platform=arguments.platform, auth=credentials(arguments))
+    console.compared(compared)
+    return 1 if compared.differences else 0

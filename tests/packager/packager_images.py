@@ -12,8 +12,13 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 def random_layout(path: Path, sizes: list[int]) -> tuple[str, dict[str, int]]:
-    """A layout of one image with a layer of noise for each size; its digest, and each blob's size by
-    its digest."""
+    """A layout of one image with a layer of noise for each size; its digest, and each blob's size by its digest."""
+    noise = random.Random(str(path))
+    return layer_layout(path, [noise.randbytes(size) for size in sizes])
+
+
+def layer_layout(path: Path, contents: list[bytes]) -> tuple[str, dict[str, int]]:
+    """A layout of one image with these layers, uncompressed; its digest, and each blob's size by its digest."""
     blobs = path / "blobs/sha256"
     blobs.mkdir(parents=True)
 
@@ -22,8 +27,7 @@ def random_layout(path: Path, sizes: list[int]) -> tuple[str, dict[str, int]]:
         (blobs / digest).write_bytes(body)
         return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(body)}
 
-    noise = random.Random(str(path))
-    layers = [store(noise.randbytes(size), "application/vnd.oci.image.layer.v1.tar") for size in sizes]
+    layers = [store(content, "application/vnd.oci.image.layer.v1.tar") for content in contents]
     rootfs = {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]}
     config = store(
         json.dumps({"os": "linux", "architecture": "amd64", "rootfs": rootfs}).encode(),
