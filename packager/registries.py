@@ -88,12 +88,13 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]  # oras has 
         self.expect(response, {200}, f"has no blob {digest}")
         return self._body(response, None)
 
-    def has_blob(self, digest: str) -> bool:
-        """Whether the repository already has a blob."""
+    def has_blob(self, digest: str, size: int | None = None) -> bool:
+        """Whether the repository already has a blob; one of another size than given is not it."""
         response = self.do_request(f"{self.reference.api}/blobs/{digest}", "HEAD")
         if response.status_code != _NOT_FOUND:
             self.expect(response, {200}, f"has no blob {digest}")
-        return response.status_code == _OK
+        length = response.headers.get("Content-Length")
+        return response.status_code == _OK and (size is None or length is None or length == str(size))
 
     def also_pull(self, repository: str) -> None:
         """Ask for what mounting from another repository needs, too, with the next token."""

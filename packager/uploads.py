@@ -56,7 +56,7 @@ def send_blob(
     "single". `on_bytes` is told how many bytes are sent; the number goes back where a connection broke. Memory does
     not grow with the blob. Raises PackagerError.
     """
-    if client.has_blob(blob.digest):
+    if client.has_blob(blob.digest, blob.size):
         return "had"
     upload = _Upload(client, blob, mode, on_bytes or (lambda _: None))
     for repository in mounts:
@@ -111,7 +111,7 @@ class _Upload:
                 if failed == _ATTEMPTS:
                     raise
                 self._client.wait(failed, error.retry_after)
-                if self._client.has_blob(self._blob.digest):
+                if self._client.has_blob(self._blob.digest, self._blob.size):
                     return  # it arrived, and only the answer did not
                 before = self._offset
                 self._locate()
@@ -160,6 +160,8 @@ class _Upload:
         status = response.status_code
         if status in _TAKEN:
             self._taken(response, length)
+            if last:
+                self._check(response.headers.get("Docker-Content-Digest", ""))
             return last
         if status == _TOO_LARGE and length and self._shrinkable:
             self._shrink(length)
@@ -198,6 +200,11 @@ class _Upload:
         self._offset = arrived if self._offset < arrived < self._offset + length else self._offset + length
         if location := response.headers.get("Location"):
             self._place = urljoin(str(response.url), location)
+
+    def _check(self, stored: str) -> None:
+        """Hold a registry to what it says it stored; it may say so by another algorithm, or not at all."""
+        if stored.startswith("sha256:") and stored != self._blob.digest:
+            raise PackagerError(f"{self._client.reference.registry} stored the blob {self._blob.digest} as {stored}")
 
     def _locate(self) -> None:
         """Ask the session what has arrived. Without a clear answer there is no session any more."""

@@ -135,7 +135,7 @@ class TestBasicAuthentication:
         assert len(registry.seen) == 2  # asked once, answered once
 
     def test_none(self, content: Path, registry) -> None:
-        with pytest.raises(packager.PackagerError, match="wants to know who you are; give --username"):
+        with pytest.raises(packager.PackagerError, match="wants to know who you are; `imgvol login "):
             packager.push(content, f"{registry.private}/c:v1")
 
     def test_the_environment(self, content: Path, registry, monkeypatch) -> None:
