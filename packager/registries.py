@@ -15,6 +15,8 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -232,12 +234,25 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]  # oras has 
 
     def wait(self, attempt: int, retry_after: str) -> None:
         """Longer each time, and never all clients at once."""
-        seconds = float(retry_after) if retry_after.isdigit() else 0.2 * 3 ** (attempt - 1)
+        seconds = _asked_for(retry_after)
+        if seconds is None:
+            seconds = 0.2 * 3 ** (attempt - 1)
         self._pause(min(seconds, _LONGEST_WAIT) * random.uniform(1.0, 1.25))  # noqa: S311 -- not a secret
 
 
 def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
+
+
+def _asked_for(retry_after: str) -> float | None:
+    """The seconds that a Retry-After asks for, as a number or as a date; None if it does not."""
+    if retry_after.isdigit():
+        return float(retry_after)
+    try:
+        seconds = (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
+    except (TypeError, ValueError):
+        return None
+    return seconds if seconds > 0 else None
 
 
 def _rewind(data: Any) -> None:

@@ -80,6 +80,7 @@ class _Upload:
         self._least = _LEAST_CHUNK
         self._place: str | None = None
         self._offset = 0
+        self._doubted = False
         self._refused = f"did not take the blob {blob.digest}"
 
     def mount(self, repository: str) -> bool:
@@ -136,7 +137,7 @@ class _Upload:
         location = response.headers.get("Location")
         if not location:
             raise PackagerError(f"{self._client.reference.registry} did not say where to upload to")
-        self._place, self._offset = urljoin(str(response.url), location), 0
+        self._place, self._offset, self._doubted = urljoin(str(response.url), location), 0, False
         minimum = response.headers.get("OCI-Chunk-Min-Length", "")
         if minimum.isdigit():
             self._least = max(_LEAST_CHUNK, int(minimum))
@@ -208,7 +209,7 @@ class _Upload:
 
     def _locate(self) -> None:
         """Ask the session what has arrived. Without a clear answer there is no session any more."""
-        place, self._place, self._offset = self._place, None, 0
+        place, before, self._place, self._offset = self._place, self._offset, None, 0
         if place is None:
             return
         try:
@@ -218,9 +219,13 @@ class _Upload:
         arrived = _arrived(response)
         if response.status_code not in _TAKEN or arrived > self._blob.size:
             return
-        if arrived <= 1:  # "0-0" is said of one byte and of none: only the registry knows which
-            self._cancel(place)
-            return
+        if arrived <= 1:
+            # "0-0" is said of one byte and of none: it is taken for none once, where none is known to be there.
+            if before or self._doubted:
+                self._cancel(place)
+                return
+            self._doubted = True
+            arrived = 0
         self._offset = arrived
         location = response.headers.get("Location")
         self._place = urljoin(str(response.url), location) if location else place

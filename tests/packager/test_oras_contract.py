@@ -6,19 +6,27 @@ part of ours that works around it can be looked at anew.
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import inspect
 import json
+import os
+import tarfile
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import oras.auth.utils
+import oras.client
+import oras.layout
 import oras.provider  # first: its own modules import each other in a circle
+import oras.utils
 import pytest
 import requests
 from packager_faulty import Fault, FaultyRegistry
 
 import packager
+from packager.credentials import find_credentials
 from packager.documents import INDEX, Document
 from packager.references import Reference
 from packager.registries import RegistryClient
@@ -151,3 +159,106 @@ def test_it_believes_what_it_downloads(library, faulty: FaultyRegistry, content:
     assert b"1971" in (tmp_path / "blob").read_bytes()
     with pytest.raises(packager.PackagerError, match=r"its config is sha256:[0-9a-f]*, not sha256:"):
         packager.inspect(f"{faulty.address}/c:v1")
+
+
+def test_it_sends_what_az_acr_login_stored_as_an_empty_password(
+    library, ours, faulty: FaultyRegistry, tmp_path
+) -> None:
+    """The file holds nobody's name, no password, and an identity token: only the token is of use."""
+    nobody = base64.b64encode(b"00000000-0000-0000-0000-000000000000:").decode()
+    entry = {"auth": nobody, "identitytoken": "refresh"}
+    (tmp_path / "config.json").write_text(json.dumps({"auths": {faulty.address: entry}}))
+    challenge = {"WWW-Authenticate": f'Bearer realm="http://{faulty.address}/token",service="s",scope="x"'}
+
+    def begin() -> None:
+        faulty.headers.clear()
+        faulty.faults = [
+            Fault("GET", "/manifests/", 401, challenge),
+            Fault("GET", "/token", 200, body=b'{"token":"t"}'),
+            Fault("POST", "/token", 200, body=b'{"access_token":"t"}'),
+        ]
+        faulty.manifests["v1"] = (INDEX, b"{}")
+
+    begin()
+    library.auth.load_configs(container(faulty), configs=[str(tmp_path / "config.json")])
+    library.do_request(f"http://{faulty.address}/v2/c/manifests/v1")
+    assert f"Basic {nobody}" in [headers.get("Authorization") for headers in faulty.headers]
+    assert faulty.count("POST", "/token") == 0
+
+    begin()
+    found = find_credentials(faulty.address, {"DOCKER_CONFIG": str(tmp_path)})
+    assert found is not None
+    client = RegistryClient(Reference.parse(f"{faulty.address}/c:v1"), found)
+    with client.session:
+        client.manifest("v1")
+    assert faulty.count("POST", "/token") == 1
+    assert not [headers for headers in faulty.headers if headers.get("Authorization", "").startswith("Basic ")]
+
+
+def test_it_knows_nothing_of_docker_config_and_podman(monkeypatch, tmp_path: Path) -> None:
+    entry = {"auth": base64.b64encode(b"ci:s3cret").decode()}
+    for path in ("docker/config.json", "run/containers/auth.json"):
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(json.dumps({"auths": {"r.example": entry}}))
+    for name, value in {"DOCKER_CONFIG": "docker", "XDG_RUNTIME_DIR": "run", "HOME": "home"}.items():
+        monkeypatch.setenv(name, str(tmp_path / value))
+    assert "r.example" not in oras.auth.utils.load_configs()
+    for name in ("DOCKER_CONFIG", "XDG_RUNTIME_DIR"):
+        assert find_credentials("r.example", {name: os.environ[name], "HOME": os.environ["HOME"]}) is not None
+
+
+def test_its_layouts_are_read_whole_and_sign_in_nowhere(faulty: FaultyRegistry, tmp_path: Path, content: Path) -> None:
+    source = inspect.getsource(oras.layout.Layout.push_to_registry)
+    assert "load_configs" not in source
+    packager.pack(content, tmp_path / "layout")
+    sent = packager.push(tmp_path / "layout", f"{faulty.address}/c:v1")
+    assert faulty.manifests["v1"][0] == INDEX
+    assert sent.digest == "sha256:" + hashlib.sha256(faulty.manifests["v1"][1]).hexdigest()
+
+
+def test_its_push_puts_the_files_name_into_the_digest(library, faulty: FaultyRegistry, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tmp-x1.tgz").write_bytes(b"layer")
+    library.push(target=f"{faulty.address}/c:v1", files=["tmp-x1.tgz:application/vnd.oci.image.layer.v1.tar+gzip"])
+    assert b"tmp-x1.tgz" in faulty.manifests["v1"][1]
+
+    (tmp_path / "content-x2").mkdir()
+    (tmp_path / "content-x2/file").write_bytes(b"content")
+    packager.push(tmp_path / "content-x2", f"{faulty.address}/c:v2")
+    assert not [body for _, body in faulty.manifests.values() if b"content-x2" in body]
+
+
+def test_its_login_stores_unchecked_for_everybody_to_read(faulty: FaultyRegistry, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "ours"))
+    faulty.faults = [Fault("GET", "/v2/", 401, {"WWW-Authenticate": 'Basic realm="r"'}, times=99)]
+    monkeypatch.setattr(oras.utils, "get_docker_client", None)  # as on a machine without Docker
+    client = oras.client.OrasClient(faulty.address, insecure=True)
+    umask = os.umask(0o022)
+    try:
+        file = tmp_path / "config.json"
+        client.login(hostname=faulty.address, username="ci", password="wrong", config_path=str(file))
+        assert faulty.count("GET") == 0
+        assert file.stat().st_mode & 0o777 == 0o644
+        with pytest.raises(packager.PackagerError, match="does not accept the user name and password of 'ci'"):
+            packager.login(faulty.address, packager.Credentials("ci", "wrong"))
+        assert not (tmp_path / "ours").exists()
+        faulty.faults = [Fault("GET", "/v2/", 200)]
+        packager.login(faulty.address, packager.Credentials("ci", "right"))
+        assert (tmp_path / "ours/config.json").stat().st_mode & 0o777 == 0o600
+    finally:
+        os.umask(umask)
+        client.session.close()
+
+
+def test_its_archives_keep_modes_and_owners(tmp_path: Path, make_tree) -> None:
+    root = make_tree({"secret": b"x"})
+    (root / "secret").chmod(0o600)
+    oras.utils.make_targz(str(root), str(tmp_path / "theirs.tgz"))
+    with tarfile.open(tmp_path / "theirs.tgz") as archive:
+        (theirs,) = [member for member in archive if member.name.endswith("secret")]
+    assert theirs.mode & 0o777 == 0o600
+    packager.pack(root, tmp_path / "ours", platforms=["linux/amd64"])
+    packager.pack(make_tree({"secret": b""}, "empty"), tmp_path / "empty-layout", platforms=["linux/amd64"])
+    (difference,) = packager.diff(tmp_path / "empty-layout", tmp_path / "ours").differences
+    assert difference.after is not None
+    assert difference.after.mode == 0o644

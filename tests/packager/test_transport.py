@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import threading
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
@@ -82,6 +84,14 @@ def test_retry_after_is_honoured(content: Path, faulty: FaultyRegistry, pauses: 
     packager.push(content, f"{faulty.address}/c:v1")
     assert len(pauses) == 2
     assert all(7 <= pause < 10 for pause in pauses)
+
+
+def test_retry_after_may_be_a_date(content: Path, faulty: FaultyRegistry, pauses: list[float]) -> None:
+    date = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
+    faulty.faults.append(Fault("PUT", "/manifests/v1", 429, {"Retry-After": date}))
+    packager.push(content, f"{faulty.address}/c:v1")
+    assert len(pauses) == 1
+    assert pauses[0] >= 30  # the longest that anybody waits here
 
 
 def test_a_senseless_retry_after_does_not_hold_us_up(content: Path, faulty: FaultyRegistry, pauses) -> None:

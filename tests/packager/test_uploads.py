@@ -151,6 +151,16 @@ def test_a_blob_is_mounted_from_another_repository(process, client) -> None:
 
 
 @pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("scenario", ["lost-answers", "lost-uploads", "out-of-step", "throttled", "unavailable-once"])
+def test_bad_days_that_pass_are_outlasted(process, client, scenario: str) -> None:
+    process.faults(scenario)
+    blob = blob_of(300_000)
+    assert uploads.send_blob(client, blob) == "sent"
+    process.well()
+    assert received(client, blob) == blob.document.body
+
+
+@pytest.mark.usefixtures("small")
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_an_interrupted_upload_ends_in_the_same_bytes(process, client, data: st.DataObject) -> None:
