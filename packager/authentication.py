@@ -55,6 +55,11 @@ class Authenticator:
             self._scopes[repository] = {"pull"}
             self._renew_at = self.now()
 
+    def no_longer_pull(self, repository: str) -> None:
+        """Do not ask for it any more: a token service may give nothing at all to who asks for too much."""
+        if self._scopes.pop(repository, None):
+            self._renew_at = self.now()
+
     def current(self, session: requests.Session) -> str:
         """The Authorization to send; a token that is about to expire is renewed first. "" before any challenge."""
         if self._fields and self.now() >= self._renew_at:

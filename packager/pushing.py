@@ -77,6 +77,10 @@ def push(
     used. Raises PackagerError.
     """
     target = Reference.parse(reference)
+    for repository in mount_from:
+        other = Reference.parse(f"{target.registry}/{repository}")
+        if str(other) != f"{target.registry}/{repository}:latest":
+            raise UsageError(f"{repository!r} is not a repository of {target.registry}, for example team/content")
     if is_layout(source):
         if platforms is not None:
             raise UsageError(f"{source} is a layout, which has its platforms already; leave out the platforms")

@@ -102,6 +102,10 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]  # oras has 
         """Ask for what mounting from another repository needs, too, with the next token."""
         self._authenticator.also_pull(repository)
 
+    def no_longer_pull(self, repository: str) -> None:
+        """Do not ask for that any more."""
+        self._authenticator.no_longer_pull(repository)
+
     def put_manifest(self, document: Document, version: str) -> bool:
         """Store a manifest or an index, byte for byte, under a tag or under its digest; whether the registry says that
         it lists it with its subject."""

@@ -91,7 +91,8 @@ class _Upload:
         except BrokenError:
             raise
         except PackagerError:
-            return False  # it may be that we must not read there
+            self._client.no_longer_pull(repository)  # it may be that we must not read there
+            return False
         if response.status_code == _CREATED:
             return True
         self._opened(response)

@@ -34,6 +34,7 @@ identities:
   reader: {{roles: [AcrPull]}}
   developer: {{roles: [AcrPush]}}
 tokens:
+  narrow: {{password: {CANARY}, repositories: {{"team/*": [content/read, content/write]}}}}
   ci: {{password: {CANARY}, repositories: {{"*": [content/read, content/write]}}}}
 """
 
@@ -267,6 +268,21 @@ class TestTokens:
         before = len(acr.requests())
         packager.inspect(f"{acr.address}/scoped:v1", auth=who)
         assert scopes(before) == {"scope=repository:scoped:pull"}
+
+    def test_what_must_not_be_read_is_not_mounted_from(self, acr, content: Path) -> None:
+        packager.push(content, f"{acr.address}/secret:v1", auth=Credentials("ci", CANARY))
+        narrow = Credentials("narrow", CANARY)
+        pushed = packager.push(content, f"{acr.address}/team/own:v1", auth=narrow, mount_from=["secret", "team/none"])
+        assert pushed.mounted == 0
+        assert pushed.uploaded
+        again = packager.push(content, f"{acr.address}/team/two:v1", auth=narrow, mount_from=["secret", "team/own"])
+        assert again.uploaded == 0
+        assert again.mounted == pushed.uploaded
+
+    @pytest.mark.parametrize("repository", ["Team", "a b", "team:v1", "", "team@sha256:0"])
+    def test_what_is_no_repository_is_refused(self, acr, content: Path, repository: str) -> None:
+        with pytest.raises(packager.UsageError):
+            packager.push(content, f"{acr.address}/team/own:v1", mount_from=[repository])
 
     def test_a_token_service_on_a_bad_day_is_asked_again(self, acr, content: Path) -> None:
         fault = {"match": {"operation": "token"}, "times": {"first": 2}, "status": 503, "headers": {"Retry-After": "0"}}
