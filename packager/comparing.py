@@ -5,13 +5,15 @@ from __future__ import annotations
 import hashlib
 import os
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from packager.credentials import Credentials
 from packager.errors import PackagerError, UsageError
 from packager.images import Variant
+from packager.layers import Progress
 from packager.listing import Listed, kind, read_tree
 from packager.loading import Loaded, load
 from packager.sources import Source, open_other, open_source, registry_of
@@ -63,6 +65,7 @@ def diff(
     *,
     platform: str | None = None,
     auth: Credentials | None = None,
+    progress: Progress | None = None,
 ) -> Differences:
     """Compare the content of two images in layouts or registries, whiteouts applied.
 
@@ -75,7 +78,8 @@ def diff(
         left, right = _variant(one, first, platform), _variant(other, second, platform)
         found: tuple[Difference, ...] = ()
         if left.layer_digests != right.layer_digests:
-            found = tuple(_differences(_content(one, left), _content(other, right)))
+            count = _Count(sum((*left.layer_sizes, *right.layer_sizes)), progress)
+            found = tuple(_differences(_content(one, left, count), _content(other, right, count)))
     return Differences(first.root.digest, second.root.digest, right.platform, found)
 
 
@@ -89,7 +93,26 @@ def _variant(source: Source, loaded: Loaded, platform: str | None) -> Variant:
     raise UsageError(f"{source.name} has nothing for {platform}; it is for {known}")
 
 
-def _content(source: Source, variant: Variant) -> dict[str, Content]:
+class _Count:
+    """How much has been read, for the progress bar."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._done, self._total, self._progress = 0, total, progress
+
+    def watch(self, source: Source, digest: str) -> Iterator[bytes] | None:
+        """A blob of a source; what is read of it is counted."""
+        chunks = source.blob(digest)
+        return None if chunks is None else self._watched(chunks)
+
+    def _watched(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        for chunk in chunks:
+            yield chunk
+            self._done += len(chunk)
+            if self._progress:
+                self._progress("diff", self._done, self._total)
+
+
+def _content(source: Source, variant: Variant, count: _Count) -> dict[str, Content]:
     seen: dict[str, Content] = {}
 
     def make(archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> Content:
@@ -106,7 +129,7 @@ def _content(source: Source, variant: Variant) -> dict[str, Content]:
         seen[path] = made
         return made
 
-    tree = read_tree(source, variant.layer_digests, make)
+    tree = read_tree(source, variant.layer_digests, make, partial(count.watch, source))
     return {
         path: entry if isinstance(entry, Content) else Content(path, entry.kind, "", _DIRECTORY_MODE)
         for path, entry in tree.items()

@@ -47,12 +47,17 @@ def list_files(target: str | os.PathLike[str], *, auth: Credentials | None = Non
     return tuple(found[path] for path in sorted(found, key=os.fsencode))
 
 
-def read_tree(source: Source, layers: Sequence[str], make: Make) -> dict[str, Listed]:
+def read_tree(
+    source: Source,
+    layers: Sequence[str],
+    make: Make,
+    blob: Callable[[str], Iterator[bytes] | None] | None = None,
+) -> dict[str, Listed]:
     """What `layers` make together, lowest first, by path. `make` says what to keep of an archive's member at a path,
-    whose content it may read. Raises PackagerError."""
+    whose content it may read. `blob` gives a layer's bytes instead of the source. Raises PackagerError."""
     found: dict[str, Listed] = {}
     for digest in layers:
-        _lay(found, list(_layer(source, digest, make)))
+        _lay(found, list(_layer(source, digest, make, blob or source.blob)))
     return found
 
 
@@ -88,8 +93,8 @@ def _remove_below(found: dict[str, Listed], directory: str) -> None:
         del found[path]
 
 
-def _layer(source: Source, digest: str, make: Make) -> Iterator[Listed]:
-    chunks = source.blob(digest)
+def _layer(source: Source, digest: str, make: Make, blob: Callable[[str], Iterator[bytes] | None]) -> Iterator[Listed]:
+    chunks = blob(digest)
     if chunks is None:
         raise PackagerError(f"{source.name} has no layer {digest}")
     stored = _Stored(chunks)

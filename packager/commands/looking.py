@@ -58,6 +58,12 @@ def _inspect(arguments: argparse.Namespace, console: Console) -> int:
 def _diff(arguments: argparse.Namespace, console: Console) -> int:
     from packager.comparing import diff
 
-    compared = diff(arguments.before, arguments.after, platform=arguments.platform, auth=credentials(arguments))
+    compared = diff(
+        arguments.before,
+        arguments.after,
+        platform=arguments.platform,
+        auth=credentials(arguments),
+        progress=console.progress,
+    )
     console.compared(compared)
     return 1 if compared.differences else 0

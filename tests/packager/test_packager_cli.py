@@ -235,10 +235,11 @@ class TestFullDisk:
         assert (done.returncode, done.stderr) == (141, b"")
 
 
-def test_progress_is_shown_on_a_terminal_only(content: Path, tmp_path: Path, registry) -> None:
+def on_a_terminal(*command: object) -> tuple[str, bytes]:
+    """What a command prints, and what a terminal shows of it meanwhile."""
     leader, follower = pty.openpty()
-    command = [sys.executable, "-m", "imgvol", "push", content, f"{registry.address}/c:v1"]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=follower, cwd=REPOSITORY, check=True)
+    arguments = [sys.executable, "-m", "imgvol", *map(str, command)]
+    done = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=follower, cwd=REPOSITORY, check=False)
     os.close(follower)
     shown = b""
     try:
@@ -247,9 +248,22 @@ def test_progress_is_shown_on_a_terminal_only(content: Path, tmp_path: Path, reg
     except OSError:  # how Linux says that the other side is closed
         pass
     os.close(leader)
+    return done.stdout.decode(), shown
+
+
+def test_progress_is_shown_on_a_terminal_only(content: Path, tmp_path: Path, registry) -> None:
+    printed, shown = on_a_terminal("push", content, f"{registry.address}/c:v1")
     assert b"packing" in shown
     assert b"pushing" in shown
-    assert done.stdout.startswith(b"digest ")
+    assert printed.startswith("digest ")
+    printed, shown = on_a_terminal("copy", f"{registry.address}/c:v1", tmp_path / "copy")
+    assert b"copying" in shown
+    assert printed.startswith("digest ")
+    (content / "more").write_bytes(b"more")
+    packager.push(content, f"{registry.address}/c:v2")
+    printed, shown = on_a_terminal("diff", f"{registry.address}/c:v1", f"{registry.address}/c:v2")
+    assert b"comparing" in shown
+    assert printed == "added    more  4 B\n1 added\n"
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
