@@ -308,6 +308,62 @@ def test_what_cannot_be_applied_is_told_as_the_runtime_does(entries: list[Entry]
     assert str(raised.value) == message
 
 
+_LONG_NAME = "n" * 256
+_LONG_IN_BYTES = "caf\u00e9" * 52
+# As long as the kernel takes by itself, and too long below a directory.
+_LONG_PARENT = "/".join(["d" * 80] * 50)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (Entry(_LONG_NAME, type="fifo"), "file name too long"),
+        (Entry(_LONG_NAME, type="char", device=(1, 3)), "file name too long"),
+        (Entry(_LONG_NAME, type="dir"), f"mkdir /layer/{_LONG_NAME}: file name too long"),
+        (Entry(_LONG_NAME, type="symlink", link="a"), f"symlink a /layer/{_LONG_NAME}: file name too long"),
+        (Entry(_LONG_NAME, type="hardlink", link="a"), f"link /layer/a /layer/{_LONG_NAME}: file name too long"),
+        (Entry(_LONG_NAME, type="hardlink", link="b"), f"link /layer/b /layer/{_LONG_NAME}: no such file or directory"),
+        (Entry(_LONG_NAME, type="hardlink", link="d"), f"link /layer/d /layer/{_LONG_NAME}: file name too long"),
+        (Entry(_LONG_NAME, type="contiguous"), "unhandled tar header type 55"),
+        (Entry(_LONG_IN_BYTES), f"open /layer/{_LONG_IN_BYTES}: file name too long"),
+        (
+            Entry(f".wh.{_LONG_NAME}"),
+            f'failed to convert whiteout file ".wh.{_LONG_NAME}": unlinkat /layer/{_LONG_NAME}: file name too long',
+        ),
+    ],
+    ids=lambda value: value.type if isinstance(value, Entry) else "",
+)
+def test_a_name_that_is_too_long_is_told_by_what_would_have_it(entry: Entry, message: str) -> None:
+    with pytest.raises(LayerError) as raised:
+        trees_of([tar_bytes([Entry("a"), Entry("d/", type="dir"), entry])])
+    assert str(raised.value) == message
+
+
+def test_where_a_layer_is_unpacked_counts_for_the_length_of_its_paths() -> None:
+    entries = [Entry(f"{_LONG_PARENT}/f")]
+    with pytest.raises(LayerError) as raised:
+        apply_layer(read_entries(tar_bytes(entries)), [], at="/" + "x" * 46, archive=0)
+    # The name of the file is not looked at: the path of its directory is too long already.
+    assert str(raised.value) == (f"failed to get root path: lstat /{'x' * 46}/{_LONG_PARENT}: file name too long")
+
+
+def test_a_path_as_long_as_the_kernel_takes_is_unpacked() -> None:
+    archive = tar_bytes([Entry(f"{_LONG_PARENT}/f")])
+    longest = "/" + "x" * (4095 - len(f"//{_LONG_PARENT}/f"))
+    tree = apply_layer(read_entries(archive), [], at=longest, archive=0)
+    found = tree.lookup(f"{_LONG_PARENT}/f")
+    assert found is not None
+    assert found.kind == "file"
+    with pytest.raises(LayerError, match=r"^open /x+/d.*/f: file name too long$"):
+        apply_layer(read_entries(archive), [], at=f"{longest}x", archive=0)
+
+
+def test_a_whiteout_of_a_name_that_is_too_long_is_refused_above_the_first_layer() -> None:
+    with pytest.raises(LayerError) as raised:
+        trees_of([tar_bytes([]), tar_bytes([Entry(f".wh.{_LONG_NAME}")])])
+    assert str(raised.value) == f'failed to convert whiteout file ".wh.{_LONG_NAME}": file name too long'
+
+
 def test_a_whiteout_over_an_entry_of_an_upper_layer_is_refused() -> None:
     with pytest.raises(LayerError) as raised:
         trees_of([tar_bytes([]), tar_bytes([Entry("a"), Entry(".wh.a")])])

@@ -15,7 +15,18 @@ from collections.abc import Iterable, Sequence
 
 from emulator.node.containerd.errors import go_quote, go_syscall_text
 from emulator.node.containerd.tar import TarEntry, bounded
-from emulator.node.containerd.tree import Kind, Node, PathError, TooManyLinksError, clean, join, root_path
+from emulator.node.containerd.tree import (
+    LONGEST_NAME,
+    LONGEST_PATH,
+    Kind,
+    Node,
+    PathError,
+    TooManyLinksError,
+    clean,
+    exceeds,
+    join,
+    root_path,
+)
 
 __all__ = ["LayerError", "apply_layer"]
 
@@ -23,7 +34,7 @@ _WHITEOUT = ".wh."
 _OPAQUE = ".wh..wh..opq"
 _KINDS: dict[str, Kind] = {"0": "file", "2": "symlink", "3": "character", "4": "block", "5": "directory", "6": "fifo"}
 _NO_ID = 0xFFFFFFFF
-_LONGEST_LINK = 4095
+_TOO_LONG = "file name too long"
 
 
 class LayerError(Exception):
@@ -100,7 +111,7 @@ class _Application:
 
     def _resolve(self, path: str, context: str, root: Node | None = None) -> str:
         try:
-            return root_path(root or self._root, path)
+            return root_path(root or self._root, path, self._at)
         except TooManyLinksError as error:
             raise LayerError(f"{context}{error}") from None
         except PathError as error:
@@ -111,7 +122,7 @@ class _Application:
 
     def _lstat(self, path: str) -> Node | None:
         try:
-            return self._root.lookup(path)
+            return self._root.lookup(path, self._at)
         except PathError as error:
             raise LayerError(self._lstat_failed(error)) from None
 
@@ -159,9 +170,15 @@ class _Application:
         hidden = base[len(_WHITEOUT) :]
         if hidden in ("", ".", ".."):
             raise LayerError(f"invalid whiteout name: {base}: invalid archive")
+        where = f"{self._at}{join(parent_path, hidden)}"
         if not self._below:
+            # Removed from within its directory, so that the rest of its path does not count.
+            if exceeds(hidden, LONGEST_NAME):
+                raise LayerError(f"{context}unlinkat {where}: {_TOO_LONG}")
             if parent.children.pop(hidden, None) is not None:
                 parent.mtime = None
+        elif exceeds(hidden, LONGEST_NAME) or exceeds(where, LONGEST_PATH):
+            raise LayerError(f"{context}{_TOO_LONG}")
         elif hidden in parent.children:
             raise LayerError(f"{context}file exists")
         else:
@@ -184,13 +201,11 @@ class _Application:
 
     def _create(self, entry: TarEntry, parent: Node, path: str, base: str) -> None:
         where = f"{self._at}{path}"
-        if len(base.encode("utf-8", "surrogateescape")) > 255 or len(where) > _LONGEST_LINK:
-            operation = {"5": "mkdir", "2": f"symlink {entry.link}"}.get(entry.type, "open")
-            raise LayerError(f"{operation} {where}: file name too long")
+        too_long = exceeds(base, LONGEST_NAME) or exceeds(where, LONGEST_PATH)
         if entry.type == "g":
             return
         if entry.type == "1":
-            node = self._link_target(entry, where)
+            node = self._link_target(entry, where, too_long=too_long)
         elif entry.type == "5" and base in parent.children:
             node = parent.children[base]
         elif (kind := _KINDS.get(entry.type)) is not None:
@@ -201,6 +216,8 @@ class _Application:
                 node.size, node.segments, node.archive = entry.size, entry.segments, self._archive
             elif kind in ("character", "block"):
                 node.device = (entry.major & 0xFFFFFFFF, entry.minor & 0xFFFFFFFF)
+            if too_long:
+                raise LayerError(f"{_making(node, where)}{_TOO_LONG}")
         else:
             raise LayerError(f"unhandled tar header type {ord(entry.type)}")
         parent.children[base] = node
@@ -210,7 +227,7 @@ class _Application:
             node.mode = entry.mode & 0o7777
         _set_times(node, entry)
 
-    def _link_target(self, entry: TarEntry, where: str) -> Node:
+    def _link_target(self, entry: TarEntry, where: str, *, too_long: bool) -> Node:
         directory, _, base = entry.link.rpartition("/")
         if entry.link.startswith("/") and not directory:
             directory = "/"
@@ -218,20 +235,28 @@ class _Application:
         target_path = join(self._resolve(directory, ""), base)
         number = errno.ENOENT
         try:
-            target = self._root.lookup(target_path)
+            target = self._root.lookup(target_path, self._at)
         except PathError as error:
             target, number = None, error.number
-        if target is not None and not target.is_directory:
-            return target
-        reason = go_syscall_text(number if target is None else errno.EPERM)
+        if target is not None:
+            if not too_long and not target.is_directory:
+                return target
+            number = errno.ENAMETOOLONG if too_long else errno.EPERM
+        reason = go_syscall_text(number)
         raise LayerError(f"link {join(self._at, target_path)} {where}: {reason}")
+
+
+def _making(node: Node, where: str) -> str:
+    """What an error of making a node begins with: Go names the call and the path, but mknod's number stands alone."""
+    call = {"directory": "mkdir", "symlink": f"symlink {node.target}", "file": "open"}.get(node.kind)
+    return f"{call} {where}: " if call else ""
 
 
 def _checked_target(target: str, where: str) -> str:
     if not target:
         raise LayerError(f"symlink  {where}: no such file or directory")
-    if len(target.encode("utf-8", "surrogateescape")) > _LONGEST_LINK:
-        raise LayerError(f"symlink {target} {where}: file name too long")
+    if exceeds(target, LONGEST_PATH):
+        raise LayerError(f"symlink {target} {where}: {_TOO_LONG}")
     return target
 
 

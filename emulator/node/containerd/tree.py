@@ -14,14 +14,26 @@ from typing import Literal
 
 from emulator.node.containerd.tar import Segment
 
-__all__ = ["Kind", "Node", "PathError", "TooManyLinksError", "clean", "join", "root_path"]
+__all__ = [
+    "LONGEST_NAME",
+    "LONGEST_PATH",
+    "Kind",
+    "Node",
+    "PathError",
+    "TooManyLinksError",
+    "clean",
+    "exceeds",
+    "join",
+    "root_path",
+]
 
 Kind = Literal["directory", "file", "symlink", "fifo", "character", "block"]
 
 _MOST_LINKS = 255
 _MOST_KERNEL_LINKS = 40
-_LONGEST_NAME = 255
-_LONGEST_PATH = 4095
+# The kernel's NAME_MAX, and PATH_MAX without the byte that ends a path.
+LONGEST_NAME = 255
+LONGEST_PATH = 4095
 
 
 class TooManyLinksError(Exception):
@@ -73,15 +85,17 @@ class Node:
         """Whether overlayfs takes it for the absence of a lower file: the character device 0, 0."""
         return self.kind == "character" and self.device == (0, 0)
 
-    def lookup(self, path: str) -> Node | None:
+    def lookup(self, path: str, at: str = "") -> Node | None:
         """The node at a path below this directory as lstat finds it; None when there is none.
 
-        Links on the way are followed only within the directory: what lies beyond is not there.
+        Links on the way are followed only within the directory: what lies beyond is not there. `at` is where the
+        directory is on the node: the kernel is given the whole path, all of which counts for its length.
 
         Raises:
-            PathError: a component is too long, one before the last is no directory, or links lead in circles.
+            PathError: the path or a component is too long, one before the last is no directory, or links lead in
+                circles.
         """
-        if len(path) > _LONGEST_PATH:
+        if exceeds(at + path, LONGEST_PATH):
             raise PathError(errno.ENAMETOOLONG, path)
         way = [self]
         pending = path.split("/")[::-1]
@@ -97,7 +111,7 @@ class Node:
                     return None
                 way.pop()
                 continue
-            if len(name) > _LONGEST_NAME // 4 and len(name.encode("utf-8", "surrogateescape")) > _LONGEST_NAME:
+            if exceeds(name, LONGEST_NAME):
                 raise PathError(errno.ENAMETOOLONG, path)
             child = way[-1].children.get(name)
             if child is None:
@@ -140,9 +154,16 @@ def join(*parts: str) -> str:
     return clean("/".join(given)) if given else ""
 
 
-def root_path(root: Node, path: str) -> str:
+def exceeds(text: str, longest: int) -> bool:
+    """Whether a name or path has more bytes than the kernel takes."""
+    # No character has more than four.
+    return 4 * len(text) > longest and len(text.encode("utf-8", "surrogateescape")) > longest
+
+
+def root_path(root: Node, path: str, at: str = "") -> str:
     """Resolve every symbolic link of a path within a root; what does not exist is taken as it is written.
 
+    `at` is where the root is on the node.
     Returns an absolute path in which nothing leads out of the root: "/" for the root itself.
     Source: containerd/continuity fs.RootPath.
 
@@ -150,7 +171,7 @@ def root_path(root: Node, path: str) -> str:
         PathError: a component is no directory, or too long.
         TooManyLinksError: links lead in circles.
     """
-    if (plain := _plain_path(root, path)) is not None:
+    if (plain := _plain_path(root, path, at)) is not None:
         return plain
     links = 0
     while True:
@@ -162,7 +183,7 @@ def root_path(root: Node, path: str) -> str:
             if links > _MOST_LINKS:
                 raise TooManyLinksError
             here = join("/", current, name)
-            node = root.lookup(here)
+            node = root.lookup(here, at)
             if node is None or node.kind != "symlink":
                 current = here
             else:
@@ -176,14 +197,14 @@ def root_path(root: Node, path: str) -> str:
             path = resolved
 
 
-def _plain_path(root: Node, path: str) -> str | None:
+def _plain_path(root: Node, path: str, at: str) -> str | None:
     """The path itself where no link, ".." or wrong component lies on its way; None when it has to be resolved."""
-    if len(path) > _LONGEST_PATH or ".." in path:
+    if ".." in path or exceeds(f"{at}/{path}", LONGEST_PATH):
         return None
     node: Node | None = root
     names = [name for name in path.split("/") if name not in ("", ".")]
     for name in names:
-        if len(name) > _LONGEST_NAME // 4 or (node is not None and not node.is_directory):
+        if len(name) > LONGEST_NAME // 4 or (node is not None and not node.is_directory):
             return None
         node = node and node.children.get(name)
         if node is not None and node.kind == "symlink":
