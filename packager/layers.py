@@ -96,14 +96,18 @@ class LayerWriter:
     def file(self, path: bytes, content: Iterable[bytes], size: int, *, executable: bool) -> None:
         """A regular file, 0755 or 0644, of exactly `size` bytes of `content`."""
         mode = 0o755 if executable else 0o644
-        self._entry(tarwriter.header(path, tarwriter.FILE, mode=mode, mtime=self._mtime, size=size))
+        self._entries += 1
+        batch = self._batch
+        batch += tarwriter.header(path, tarwriter.FILE, mode=mode, mtime=self._mtime, size=size)
         left = size
         for chunk in content:
             left -= len(chunk)
-            self._plain(chunk)
+            batch += chunk
+            if len(batch) >= _BATCH:
+                self._hand_on()
         if left:
             raise PackagerError(f"{show(path)} was to be {size} bytes long and is {size - left}")
-        self._plain(tarwriter.padding(size))
+        batch += tarwriter.padding(size)
 
     def finish(self) -> Layer:
         """End the archive; the caller closes the layer."""

@@ -17,6 +17,7 @@ FILE, SYMLINK, DIRECTORY = b"0", b"2", b"5"
 _PAX = b"x"
 _MAGIC = b"ustar\x0000"
 _MAX_NAME = 100
+_REST = bytes(BLOCK - 265)  # user, group and device, which nobody has
 _MAX_OCTAL = 8**11 - 1
 
 
@@ -57,14 +58,9 @@ def _ascii(name: bytes) -> bytes:
 
 
 def _block(name: bytes, kind: bytes, mode: int, size: int, mtime: int, target: bytes) -> bytes:
-    block = bytearray(BLOCK)
-    block[0 : len(name[:_MAX_NAME])] = name[:_MAX_NAME]
-    block[100:148] = b"%07o\0%07o\0%07o\0%011o\0%011o\0" % (mode, 0, 0, size, mtime)
-    block[148:156] = b"        "
-    block[156:157] = kind
-    block[157 : 157 + len(target[:_MAX_NAME])] = target[:_MAX_NAME]
-    block[257:265] = _MAGIC
+    start = b"%b%07o\x000000000\x000000000\0%011o\0%011o\0" % (name[:_MAX_NAME].ljust(100, b"\0"), mode, size, mtime)
+    end = b"%b%b%b" % (kind, target[:_MAX_NAME].ljust(100, b"\0"), _MAGIC)
+    block = b"%b        %b%b" % (start, end, _REST)
     # The checksum is the sum of all bytes, which is one half of Adler-32, less its start at 1; names are ASCII here,
     # so the sum stays far below the 65,521 where Adler-32 begins anew.
-    block[148:155] = b"%06o\0" % ((zlib.adler32(block) & 0xFFFF) - 1)
-    return bytes(block)
+    return b"%b%06o\0 %b%b" % (start, (zlib.adler32(block) & 0xFFFF) - 1, end, _REST)
