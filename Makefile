@@ -115,8 +115,8 @@ fmt: $(VENV)/ready ## format the code
 bench: setup ## measured ratios against named peers
 	python -m bench
 
-bench-packager: setup peers ## packing and pushing beside tar, gzip, oras, crane and umoci; ROUNDS=3
-	python -m bench.packager $(if $(ROUNDS),--rounds=$(ROUNDS)) $(if $(JSON),--json)
+bench-packager: setup peers ## packing and pushing beside tar, gzip, oras, crane and umoci; ROUNDS=3 WRITE=1
+	python -m bench.packager $(if $(ROUNDS),--rounds=$(ROUNDS)) $(if $(JSON),--json) $(if $(WRITE),--write)
 
 # The sample system. Settings are variables; `python -m imgvol.deployment --help` tells them all.
 HERE := $(filter emulator kind,$(TARGET))$(filter packager,$(ENGINE_BUILD))

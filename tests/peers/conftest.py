@@ -11,6 +11,7 @@ import pytest
 from kubernetes import config
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside this file
+sys.path.append(str(Path(__file__).parents[2]))  # for bench/, which is not installed
 from peer_programs import Node
 
 import emulator
