@@ -78,6 +78,11 @@ class Goal:
 Found = dict[str, dict[str, Measured]]
 """By tree and rival."""
 
+_QUIET = 1.5  # processes ready to run for each processor: the rivals alone make so many
+_BUSY = """
+**The machine was busy**: what runs in threads had no second processor to itself, so the seconds are no comparison; the
+processor time is."""
+
 
 def measured(rounds: int, scale: float, rivals: Sequence[str]) -> Found:
     """Build each tree, and have every rival push it in each round."""
@@ -174,7 +179,8 @@ def conditions(rounds: int, scale: float) -> str:
     busy = os.getloadavg()[0]
     processors = len(os.sched_getaffinity(0))
     how = f"best of {rounds} interleaved rounds" + ("" if scale == 1 else f", trees at {scale:g} of their size")
-    return f"{processors} processors ({platform.machine()}), {busy:.1f} processes ready to run at the end; {how}."
+    said = f"{processors} processors ({platform.machine()}), {busy:.1f} processes ready to run at the end; {how}."
+    return said if busy <= _QUIET * processors else f"{said}\n{_BUSY}"
 
 
 def written(found: Found, judged: Sequence[Goal], said: str) -> None:
