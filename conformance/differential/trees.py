@@ -46,6 +46,8 @@ _PAX = (
     {"SCHILY.xattr.trusted.note": "hello"},
     {"SCHILY.xattr.trusted.overlay.opaque": "y"},
     {"SCHILY.xattr.trusted.overlay.redirect": "/a"},
+    {"SCHILY.xattr.user.overlay.opaque": "y"},
+    {"SCHILY.xattr.user.overlay.metacopy": ""},
     {"SCHILY.xattr.nonsense": "x"},
     {"LIBARCHIVE.xattr.user.note": "aGVsbG8"},
     {"comment": "nothing"},

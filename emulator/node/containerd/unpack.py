@@ -17,6 +17,10 @@ __all__ = ["UnpackError", "remove_tree", "write_tree"]
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _PIECE = 1 << 20
+# What overlayfs keeps to itself in the overlays that an ordinary user may make, through which containers see a tree. A
+# node's own overlays keep `trusted.overlay.` instead. From Linux 6.7 on, overlayfs shows an escaped name as it was.
+_OVERLAY = "user.overlay."
+_ESCAPED = "user.overlay.overlay."
 
 
 class UnpackError(Exception):
@@ -103,8 +107,9 @@ def _finish(path: str, node: Node, owner: Owner) -> None:
 
 
 def _set_xattr(path: str, key: str, value: bytes, owner: Owner) -> None:
+    stored = _ESCAPED + key.removeprefix(_OVERLAY) if key.startswith(_OVERLAY) else key
     try:
-        os.setxattr(path, key, value, follow_symlinks=False)
+        os.setxattr(path, stored, value, follow_symlinks=False)
     except OSError as error:
         if error.errno == errno.ENOTSUP or (error.errno == errno.EPERM and not owner.real):
             return  # passed over by the runtime; and an ordinary user may not set what a node's root may
