@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import pytest
 
-from conformance.claims import Claim, claim, claim_param
+from conformance.claims import MOUNTS, Claim, claim, claim_param
 from conformance.kube import Object
 from conformance.lab import Lab
 from conformance.pods import usual_pod
@@ -15,6 +15,7 @@ from fixtures import ImageSpec
 
 _DEFAULTS = "Kubernetes: pkg/apis/core/v1/defaults.go"
 _SEEN = "observation: Kubernetes 1.36.3, containerd 2.1.9 to 2.4.2"
+_NODES = (*MOUNTS, "several-nodes")
 _DIGEST = "sha256:" + "7" * 64
 _DEFAULTED = [
     ("no-tag", "", "Always", "without tag or digest"),
@@ -71,22 +72,58 @@ def test_if_not_present_restart(lab: Lab) -> None:
     assert _after_a_restart(lab, "IfNotPresent") == ("v1", "v1")
 
 
+@claim("pull-policy/if-not-present-differs-by-node", source=_SEEN, needs=_NODES)
+def test_if_not_present_by_node(lab: Lab) -> None:
+    """With IfNotPresent two nodes that pulled before and after the tag moved go on serving different content."""
+    old, new = _two_nodes(lab)
+    assert _while_the_tag_moves(lab, {"v1": old, "v2": new}) == ["v1", "v2"]
+    assert [_seen_on(lab, node, "moving", f"again-{at}") for at, node in enumerate((old, new))] == ["v1", "v2"]
+
+
+@claim("pull-policy/digest-is-the-same-on-every-node", source="Kubernetes docs: images", needs=_NODES)
+def test_digest_by_node(lab: Lab) -> None:
+    """A reference by digest has every node serve the same content, though the tag has moved between their pulls."""
+    old, new = _two_nodes(lab)
+    digest = lab.push("moving", _version("v1"))
+    before = _seen_on(lab, old, "moving", "before", f"@{digest}")
+    lab.push("moving", _version("v2"))
+    assert [before, _seen_on(lab, new, "moving", "after", f"@{digest}")] == ["v1", "v1"]
+
+
+def _two_nodes(lab: Lab) -> tuple[str, str]:
+    nodes = lab.cluster.nodes()
+    assert len(nodes) > 1, f"two nodes are needed, and there is {', '.join(nodes)}"
+    return nodes[0], nodes[1]
+
+
 def _after_the_tag_moved(lab: Lab, policy: str) -> tuple[str, str]:
     """The versions that a pod saw before the tag moved, and another after it, on the same node."""
-    reference = f"{lab.repository('moving').reference}:v1"
     node = lab.cluster.nodes()[0]
+    before, after = _while_the_tag_moves(lab, {"v1": node, "v2": node}, policy)
+    return before, after
+
+
+def _while_the_tag_moves(lab: Lab, nodes: Mapping[str, str], policy: str = "IfNotPresent") -> list[str]:
+    """What a pod saw on each version's node, once the tag had moved to that version."""
     seen = []
-    for version in ("v1", "v2"):
+    for version, node in nodes.items():
         lab.push("moving", _version(version))
-        pod = usual_pod(
-            f"sees-{version}",
-            image=lab.probe,
-            reference=reference,
-            volume={"pullPolicy": policy},
-            spec={"nodeSelector": {"kubernetes.io/hostname": node}},
-        )
-        seen.append(_version_in(json.dumps(lab.look(pod).probe)))
-    return seen[0], seen[1]
+        seen.append(_seen_on(lab, node, "moving", version, policy=policy))
+    return seen
+
+
+def _seen_on(
+    lab: Lab, node: str, repository: str, name: str, version: str = ":v1", *, policy: str = "IfNotPresent"
+) -> str:
+    """The version that a pod sees on a node."""
+    pod = usual_pod(
+        f"sees-{name}",
+        image=lab.probe,
+        reference=f"{lab.repository(repository).reference}{version}",
+        volume={"pullPolicy": policy},
+        spec={"nodeSelector": {"kubernetes.io/hostname": node}},
+    )
+    return _version_in(json.dumps(lab.look(pod).probe))
 
 
 def _after_a_restart(lab: Lab, policy: str) -> tuple[str, str]:

@@ -253,6 +253,8 @@ class Target:
         declared = dict(self.description.lacks)
         for node in self._nodes:
             declared |= json.loads(node["metadata"].get("annotations", {}).get(_LACKS, "{}"))
+        if len(self.hosts) == 1:
+            declared["several-nodes"] = f"{self.hosts[0]} is the only node that takes the suite's pods; see --nodes"
         return declared
 
     @property

@@ -204,3 +204,13 @@ def test_every_node_of_fifty(tmp_path: Path) -> None:
     assert len({line.split(":")[0] for line in lines}) == 50
     assert all(": pulled cold in " in line and " s, warm in " in line for line in lines)
     assert "untold" not in told["evidence"]
+
+
+BY_NODE = ["pull-policy/if-not-present-differs-by-node", "pull-policy/digest-is-the-same-on-every-node"]
+
+
+@pytest.mark.parametrize(("nodes", "verdict"), [("1", "unsupported"), ("2", "pass")])
+def test_what_differs_by_node_needs_two_nodes(tmp_path: Path, nodes: str, verdict: str) -> None:
+    status, verdicts = judge(tmp_path, [*BY_NODE, HEALTHY], f"--nodes={nodes}")
+    assert status == 0
+    assert verdicts == {**dict.fromkeys(BY_NODE, verdict), HEALTHY: "pass"}
