@@ -1,6 +1,7 @@
 """Proving to a registry who we are, as its challenge asks, over real HTTP."""
 
 import base64
+import contextlib
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
@@ -14,7 +15,7 @@ BASIC = "Basic " + base64.b64encode(b"suite:word").decode()
 
 
 class Registry:
-    def __init__(self, kind):
+    def __init__(self, kind, token_host="127.0.0.1"):
         self.seen = []
         registry = self
 
@@ -29,7 +30,8 @@ class Registry:
                     return self.send(200, b'{"token": "t0ken"}')
                 if shown == (BASIC if kind == "basic" else "Bearer t0ken"):
                     return self.send(201, body)
-                realm = f'Bearer realm="{registry.url}/token",service="r.example",scope="repository:other:pull"'
+                token = registry.url.replace("127.0.0.1", token_host) + "/token"
+                realm = f'Bearer realm="{token}",service="r.example",scope="repository:other:pull"'
                 return self.send(401, b"", {"WWW-Authenticate": 'Basic realm="r"' if kind == "basic" else realm})
 
             do_GET = do_PUT = answer
@@ -44,7 +46,7 @@ class Registry:
             def log_message(self, *_):
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(("", 0), Handler)
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
@@ -83,34 +85,29 @@ def test_what_was_proved_is_shown_at_once_the_next_time(registry, http):
     assert len(registry.seen) == before + 1
 
 
-def test_a_token_is_for_our_repository_and_all_that_we_do():
-    registry = Registry("bearer")
-    with requests.Session() as http:
+# To another host the password goes by https alone.
+@pytest.mark.parametrize(("token_host", "expected"), [("127.0.0.1", BASIC), ("127.0.0.2", "")])
+def test_a_token_is_for_our_repository_and_all_that_we_do(token_host, expected):
+    with contextlib.closing(Registry("bearer", token_host)) as registry, requests.Session() as http:
         http.auth = RegistryAuth("ours/content", "suite", "word")
         http.get(f"{registry.url}/v2/")
-    ((_, path, shown),) = [seen for seen in registry.seen if seen[1].startswith("/token")]
+        ((_, path, shown),) = [seen for seen in registry.seen if seen[1].startswith("/token")]
     assert parse_qs(urlsplit(path).query) == {
         "service": ["r.example"],
         "scope": ["repository:ours/content:pull,push,delete"],
     }
-    # Over plain http the password is not sent.
-    assert shown == ""
-    registry.close()
+    assert shown == expected
 
 
 def test_without_credentials_a_refusal_is_a_refusal():
-    registry = Registry("basic")
-    with requests.Session() as http:
+    with contextlib.closing(Registry("basic")) as registry, requests.Session() as http:
         http.auth = RegistryAuth("ours/content", "", "")
         assert http.get(f"{registry.url}/v2/").status_code == 401
     assert len(registry.seen) == 1
-    registry.close()
 
 
 def test_wrong_credentials_are_shown_once():
-    registry = Registry("basic")
-    with requests.Session() as http:
+    with contextlib.closing(Registry("basic")) as registry, requests.Session() as http:
         http.auth = RegistryAuth("ours/content", "suite", "wrong")
         assert http.get(f"{registry.url}/v2/").status_code == 401
     assert len(registry.seen) == 2
-    registry.close()
