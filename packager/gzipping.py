@@ -3,6 +3,7 @@
 The stream is cut into blocks of 1 MiB. Each is deflated by itself, with the 32 KiB before it as its
 dictionary and a sync flush at its end, so that put together they are one deflate stream in one gzip member:
 what any gunzip reads. The cuts depend on nothing but the position in the stream; so neither do the bytes.
+A block that a quick look finds to be noise, as files are that were compressed before, is stored as it is.
 The header is written by hand, since what libraries put there (time, operating system, name) differs between
 them.
 """
@@ -24,6 +25,8 @@ _FASTEST, _SLOWEST = 1, 9
 _EXTRA_FLAGS = {_FASTEST: b"\4", _SLOWEST: b"\2"}
 _BLOCK = 1 << 20
 _WINDOW = 1 << 15
+_LOOKS, _LOOK = 4, 1 << 14  # so many stretches of a block, of so many bytes, tell whether it is noise
+_QUICK = 1
 _AHEAD = 2  # blocks in hand beyond one for each worker, so that none waits
 
 
@@ -105,12 +108,21 @@ class ParallelGzip:
     def _deflate(self, block: bytes, before: bytes, last: bool) -> bytes:
         deflate = self._library
         raw, memory = -zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL
-        if before:
+        if self._is_noise(block):
+            compressor = deflate.compressobj(zlib.Z_NO_COMPRESSION, zlib.DEFLATED, raw, memory)
+        elif before:
             compressor = deflate.compressobj(self._level, zlib.DEFLATED, raw, memory, zdict=before)
         else:
             compressor = deflate.compressobj(self._level, zlib.DEFLATED, raw, memory)
         piece: bytes = compressor.compress(block) + compressor.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
         return piece
+
+    def _is_noise(self, block: bytes) -> bool:
+        """Whether stretches of a whole block do not shrink: deflating noise takes longest of all, and gains nothing."""
+        if len(block) < _BLOCK:
+            return False
+        stretches = (block[start : start + _LOOK] for start in range(0, _BLOCK, _BLOCK // _LOOKS))
+        return all(len(self._library.compress(stretch, _QUICK)) >= len(stretch) for stretch in stretches)
 
 
 def _library(fast: bool) -> ModuleType:

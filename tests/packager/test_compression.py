@@ -147,6 +147,34 @@ def test_a_zstd_layer_that_is_broken_is_reported(content: Path, tmp_path: Path, 
     assert found in violation.found.lower()
 
 
+@pytest.mark.parametrize("kind", ["gzip", "gzip 1", "fast"])
+def test_what_cannot_be_compressed_is_stored(kind: str) -> None:
+    """Deflating noise takes longer than all the rest, and gains nothing."""
+    noise = random.Random(2).randbytes(5 << 20)
+    found = bytearray()
+    with KINDS[kind].compressor(found.extend, jobs=2) as writer:
+        writer.write(noise)
+        writer.finish()
+    assert gzip.decompress(found) == noise
+    # A stored block has 5 bytes before its 65,535 (RFC 1951).
+    assert noise[:60_000] in found
+    assert len(found) - len(noise) < len(noise) // 5_000
+
+
+@pytest.mark.parametrize("gain", [0.1, 0.03])
+def test_what_can_be_compressed_a_little_is_not_stored(gain: float) -> None:
+    """Here a share of each stretch of 16 KiB is of one byte: no block may be taken for noise."""
+    chance = random.Random(3)
+    zeros = int(16_384 * gain)
+    content = b"".join(chance.randbytes(16_384 - zeros) + bytes(zeros) for _ in range(192))
+    found = bytearray()
+    with Compression().compressor(found.extend) as writer:
+        writer.write(content)
+        writer.finish()
+    assert gzip.decompress(found) == content
+    assert len(found) < len(content) * (1 - gain / 2)
+
+
 def test_a_level_is_part_of_the_header_and_of_the_report(content: Path, tmp_path: Path) -> None:
     packed = packager.pack(content, tmp_path / "one", compression=Compression("gzip", 1))
     _, stored = layer_of(tmp_path / "one", packed.digest)
