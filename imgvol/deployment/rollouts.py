@@ -47,12 +47,13 @@ def reference(template: Object) -> str:
 
 
 def pods(kube: Kube, namespace: str, *, newest: bool = False) -> list[Object]:
-    """The Deployment's pods, or only those of its newest template that are not ending."""
+    """The Deployment's pods, those that are ending last; or only those of its newest template that are not ending."""
     found = deployment(kube, namespace)
     labels = found["spec"]["selector"]["matchLabels"]
     selector = ",".join(f"{key}={value}" for key, value in labels.items())
     items: list[Object] = kube.get(f"/api/v1/namespaces/{namespace}/pods", {"labelSelector": selector})["items"]
-    items.sort(key=lambda pod: (pod["metadata"]["creationTimestamp"], pod["metadata"]["name"]))
+    told = ("creationTimestamp", "name")
+    items.sort(key=lambda pod: ("deletionTimestamp" in pod["metadata"], *(pod["metadata"][key] for key in told)))
     if not newest:
         return items
     current = _current(found, _replicasets(kube, found))
