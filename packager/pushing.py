@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib
 import os
 import tempfile
-import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,8 +92,6 @@ def push(
             return _push(image, target, auth, progress, (), "", upload_mode, mount_from)
     chosen = DEFAULT_PLATFORMS if platforms is None else platforms
     how = GZIP if compression is None else compression
-    # The HTTP client takes a while to load: meanwhile the compressors, which leave the interpreter alone, are at work.
-    threading.Thread(target=importlib.import_module, args=["packager.uploads"]).start()
     with build_image(
         source,
         _spool(),
