@@ -149,10 +149,11 @@ def record_claims(target: Target, folder: Path, judged: Iterable[Judgement]) -> 
     """Write what became of each claim into the folder of the target's fingerprint; see `write_claims`.
 
     None is written of a claim that a case states: what the case did is recorded, and is judged again whenever it is
-    read. Raises NotRealError for an emulator.
+    read; and none of one that this cluster could not be judged by. Raises NotRealError for an emulator.
     """
     cases = {case.claim for case in (*image_cases(), *pod_cases())}
-    yield from write_claims(target, place_of(target, folder), (one for one in judged if one.claim.id not in cases))
+    learnt = (one for one in judged if one.claim.id not in cases and one.verdict is not Verdict.UNSUPPORTED)
+    yield from write_claims(target, place_of(target, folder), learnt)
 
 
 def write_claims(target: Target, place: Path, judged: Iterable[Judgement]) -> Iterator[Path]:
