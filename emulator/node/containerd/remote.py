@@ -119,12 +119,20 @@ class Remote:
                 raise self._missing(descriptor, path, is_document=is_document)
             if response.status > 299:
                 async with response:
-                    raise await _refusal(response)
+                    raise await self._refused(response)
         except CriError as error:
             raise error.wrapped("failed to copy: httpReadSeeker: failed open") from error
         if offset and response.status != 206:
             await _skip(response, offset)
         return response
+
+    async def _refused(self, response: ClientResponse) -> CriError:
+        """A download that was refused, in the words of this version."""
+        status = f"{response.status} {response.reason}"
+        text = self._profile.say("open-refused", url=response.url, status=status)
+        if said := await _said(response):
+            text = self._profile.say("open-explained", refused=text, said=said, newline="\n")
+        return CriError.unknown(text)
 
     def _missing(self, descriptor: Descriptor, path: str, *, is_document: bool) -> CriError:
         if is_document:
@@ -217,15 +225,18 @@ async def _skip(response: ClientResponse, offset: int) -> None:
 async def _refusal(response: ClientResponse, told: ClientResponse | None = None) -> CriError:
     """A status that is none of success, with the errors of its body, or another's, in the runtime's words."""
     error = unexpected_status(response)
+    said = await _said(told or response)
+    return CriError(error.code, f"{error.message}\n{said}") if said else error
+
+
+async def _said(response: ClientResponse) -> str:
+    """The errors in a body of the distribution specification's form; "" if it is none."""
     try:
-        errors = json.loads(await (told or response).content.read(64_000))["errors"]
+        errors = json.loads(await response.content.read(64_000))["errors"]
         texts = [_error_text(one) for one in errors]
     except (ValueError, KeyError, TypeError, AttributeError):
-        return error
-    if not texts:
-        return error
-    said = texts[0] if len(texts) == 1 else "errors:\n" + "".join(f"{text}\n" for text in texts)
-    return CriError(error.code, f"{error.message}\n{said}")
+        return ""
+    return texts[0] if len(texts) == 1 else "".join(["errors:\n"] * bool(texts) + [f"{text}\n" for text in texts])
 
 
 def _error_text(error: dict[str, Any]) -> str:
