@@ -106,13 +106,13 @@ def remove(run: str, *, under_way: float = 0.0, patience: float = _PATIENCE) -> 
     shutil.rmtree(directory_of(run), ignore_errors=True)
     began = quiet_since = time.monotonic()
     while True:
+        looked = time.monotonic()  # a look tells of the moment in which it began, however long it takes
         found, failed = _sweep(run)
-        now = time.monotonic()
         if found:
-            quiet_since = now
-        elif now - quiet_since >= under_way:
+            quiet_since = time.monotonic()
+        elif looked - quiet_since >= under_way:
             return
-        if found and now - began >= patience:
+        if found and quiet_since - began >= patience:
             still = "; ".join(failed) or "what it said it had removed"
             raise LeftBehindError(f"Docker still has {still}: try again by `{_by_hand(run)}`")
         time.sleep(_MOMENT)

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -97,12 +98,18 @@ def test_a_daemon_that_does_not_answer_for_a_moment_is_asked_again(things):
     assert things.there == {}
 
 
-def test_what_the_daemon_was_still_making_goes_too(things):
-    """A run that dies while a container is being created leaves nothing: the container appears a moment later."""
+@pytest.mark.parametrize("answers_in", [0.0, 1.2])
+def test_what_the_daemon_was_still_making_goes_too(things, answers_in):
+    """A run that dies while a container is being created leaves nothing: the container appears a moment later.
+
+    Nor does it if the daemon takes longer to answer than the quiet that is waited for.
+    """
     looks = []
 
     def containers():
         looks.append(len(looks))
+        if len(looks) == 2:
+            time.sleep(answers_in)
         if len(looks) == 3:
             things.there["c2"] = {**CONTAINER, "Id": "c2"}
         return 200, [one for name, one in things.there.items() if name[0] == "c"]
