@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urljoin
 
-from packager.credentials import Credentials, find_credentials
+from packager.credentials import Credentials, credentials_for
 from packager.documents import INDEX, MANIFEST, Document
 from packager.errors import PackagerError, UsageError, from_os_error
 from packager.graphs import read_root
@@ -81,7 +81,7 @@ def attach(
         if not _TYPE.fullmatch(one):
             raise UsageError(f"{one!r} is not a media type, for example application/spdx+json")
     image = Reference.parse(reference)
-    found = auth or find_credentials(image.registry, repository=image.repository)
+    found = credentials_for(image, auth)
     with _open(Path(file)) as blob, open_source(reference, found) as source:
         subject = read_root(source)
         layer = {"mediaType": media_type, "digest": blob.digest, "size": blob.size}
@@ -116,7 +116,7 @@ def referrers(
     from packager.registries import RegistryClient
 
     image = Reference.parse(reference)
-    found = auth or find_credentials(image.registry, repository=image.repository)
+    found = credentials_for(image, auth)
     with open_source(reference, found) as source:
         digest = read_root(source).digest
     client = RegistryClient(image, found)

@@ -12,8 +12,10 @@ from typing import Protocol, Self
 from packager.documents import LAYER_GZIP, LAYER_PLAIN, LAYER_ZSTD
 from packager.errors import UsageError
 
-__all__ = ["COMPRESSIONS", "GZIP", "Compression", "Compressor", "default_jobs"]
+__all__ = ["COMPRESSIONS", "GZIP", "GZIP_MAGIC", "ZSTD_MAGIC", "Compression", "Compressor", "default_jobs"]
 
+GZIP_MAGIC = bytes.fromhex("1f8b08")  # RFC 1952: magic, deflate
+ZSTD_MAGIC = bytes.fromhex("28b52ffd")  # RFC 8878
 COMPRESSIONS = ("gzip", "zstd", "none")
 _MEDIA_TYPES = {"gzip": LAYER_GZIP, "zstd": LAYER_ZSTD, "none": LAYER_PLAIN}
 _LEVELS = {"gzip": range(1, 10), "zstd": range(1, 20), "none": range(1)}

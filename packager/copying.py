@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from packager.credentials import Credentials, find_credentials
+from packager.credentials import Credentials, credentials_for
 from packager.errors import PackagerError
 from packager.fetching import FetchedBlob
 from packager.graphs import Graph, read_graph
@@ -94,8 +94,7 @@ def _to_registry(
     mounts = [theirs.repository] if theirs is not None and theirs.registry == target.registry else []
     done = _Done(graph, progress)
     moved = {"had": 0, "mounted": 0, "sent": 0}
-    found = auth or find_credentials(target.registry, repository=target.repository)
-    client = RegistryClient(target, found, push=True)
+    client = RegistryClient(target, credentials_for(target, auth), push=True)
     with client.session:
         for each in graph.blobs:
             with FetchedBlob(source, each, Path(tempfile.gettempdir())) as blob:

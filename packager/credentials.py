@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from packager.errors import PackagerError
+from packager.references import Reference
 
-__all__ = ["IDENTITY", "Credentials", "find_credentials"]
+__all__ = ["IDENTITY", "Credentials", "credentials_for", "find_credentials"]
 
 IDENTITY = "<token>"
 """The user name that stands for nobody: the password is an identity token (Docker's credential helpers)."""
@@ -60,3 +61,10 @@ def find_credentials(
     from packager.entra import azure_credentials, is_azure
 
     return azure_credentials(registry) if is_azure(registry) else None
+
+
+def credentials_for(
+    reference: Reference, auth: Credentials | None, environ: Mapping[str, str] = os.environ
+) -> Credentials | None:
+    """`auth` if there is one, else what the user has set up for where the reference leads."""
+    return auth or find_credentials(reference.registry, environ, repository=reference.repository)

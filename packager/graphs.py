@@ -8,9 +8,10 @@ from typing import Any
 
 from packager.documents import Descriptor, Document
 from packager.errors import PackagerError
-from packager.sources import Source, is_digest
+from packager.loading import descriptors
+from packager.sources import Source
 
-__all__ = ["Graph", "media_type", "read_graph", "read_root"]
+__all__ = ["Graph", "read_graph", "read_root"]
 
 _MAX_DOCUMENTS = 1000
 
@@ -42,8 +43,7 @@ def read_graph(source: Source) -> Graph:
     return Graph(root, tuple(documents.values()), tuple(blobs.values()))
 
 
-def media_type(document: Document) -> str:
-    """What a document is, by its own word, else by what it goes by."""
+def _media_type(document: Document) -> str:
     return str(_fields(document).get("mediaType") or document.media_type)
 
 
@@ -51,7 +51,7 @@ def _descend(source: Source, document: Document, documents: dict[str, Document],
     if len(documents) > _MAX_DOCUMENTS:
         raise PackagerError(f"{source.name} is an image of more than {_MAX_DOCUMENTS} documents")
     fields = _fields(document)
-    for entry in _entries(source, fields, "manifests"):
+    for entry in _below(source, fields, "manifests"):
         if entry.digest in documents:
             continue
         child = source.document(entry.digest, entry.media_type)
@@ -60,7 +60,7 @@ def _descend(source: Source, document: Document, documents: dict[str, Document],
         _descend(source, _checked(source, child, entry.digest), documents, blobs)
     if "config" in fields:
         fields = fields | {"config": [fields["config"]]}
-    for entry in (*_entries(source, fields, "config"), *_entries(source, fields, "layers")):
+    for entry in (*_below(source, fields, "config"), *_below(source, fields, "layers")):
         blobs[entry.digest] = entry
     documents[document.digest] = document
 
@@ -68,7 +68,7 @@ def _descend(source: Source, document: Document, documents: dict[str, Document],
 def _checked(source: Source, document: Document, digest: str) -> Document:
     if document.digest != digest:
         raise PackagerError(f"{source.name} gave {document.digest} for {digest}")
-    return Document(media_type(document), document.body)
+    return Document(_media_type(document), document.body)
 
 
 def _fields(document: Document) -> dict[str, Any]:
@@ -81,12 +81,5 @@ def _fields(document: Document) -> dict[str, Any]:
     return fields
 
 
-def _entries(source: Source, fields: dict[str, Any], key: str) -> list[Descriptor]:
-    found = []
-    entries = fields.get(key, [])
-    for entry in entries if isinstance(entries, list) else [None]:
-        digest, size = (entry.get("digest"), entry.get("size")) if isinstance(entry, dict) else (None, None)
-        if not isinstance(entry, dict) or not is_digest(digest) or not isinstance(size, int) or size < 0:
-            raise PackagerError(f"{source.name} is a broken image: its {key} are not descriptors; see `imgvol verify`")
-        found.append(Descriptor(str(entry.get("mediaType", "")), str(digest), size))
-    return found
+def _below(source: Source, fields: dict[str, Any], key: str) -> list[Descriptor]:
+    return descriptors(fields, key, source) if key in fields else []

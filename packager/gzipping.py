@@ -17,9 +17,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import ModuleType, TracebackType
 from typing import Self
 
-__all__ = ["HEADER_SIZE", "MAGIC", "ParallelGzip", "gzip_codec", "header", "is_plain_header"]
+from packager.compression import GZIP_MAGIC
 
-MAGIC = bytes.fromhex("1f8b08")  # RFC 1952: magic, deflate
+__all__ = ["HEADER_SIZE", "ParallelGzip", "gzip_codec", "header", "is_plain_header"]
+
 HEADER_SIZE = 10
 _FASTEST, _SLOWEST = 1, 9
 _EXTRA_FLAGS = {_FASTEST: b"\4", _SLOWEST: b"\2"}
@@ -32,7 +33,7 @@ _AHEAD = 2  # blocks in hand beyond one for each worker, so that none waits
 
 def header(level: int) -> bytes:
     """A gzip header with no flags, no name, no time, and "unknown operating system"."""
-    return MAGIC + bytes(5) + _EXTRA_FLAGS.get(level, b"\0") + b"\xff"
+    return GZIP_MAGIC + bytes(5) + _EXTRA_FLAGS.get(level, b"\0") + b"\xff"
 
 
 def is_plain_header(found: bytes) -> bool:

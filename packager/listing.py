@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from posixpath import normpath
 from typing import IO, Literal
 
+from packager.compression import GZIP_MAGIC, ZSTD_MAGIC
 from packager.credentials import Credentials
 from packager.errors import PackagerError
 from packager.loading import load
@@ -19,7 +20,6 @@ from packager.sources import Source, open_source
 __all__ = ["Listed", "Make", "kind", "list_files", "read_tree"]
 
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 
 
 Make = Callable[[tarfile.TarFile, tarfile.TarInfo, str], "Listed"]
@@ -123,18 +123,16 @@ def kind(member: tarfile.TarInfo) -> Literal["directory", "file", "symlink", "ot
 
 def _plain(stored: _Stored) -> IO[bytes]:
     """The layer uncompressed, whatever its media type says: its first bytes tell."""
-    start = stored.peek(4)
+    start = stored.peek(len(ZSTD_MAGIC))
     reader = io.BufferedReader(stored)
-    if start.startswith(_GZIP):
+    if start.startswith(GZIP_MAGIC):
         import gzip
 
         return gzip.GzipFile(fileobj=reader)  # type: ignore[return-value]
-    if start == _ZSTD:
-        try:
-            from compression import zstd  # type: ignore[import-not-found, unused-ignore]
-        except ImportError:
-            from backports import zstd
-        return zstd.ZstdFile(reader)  # type: ignore[no-any-return, return-value, unused-ignore]
+    if start == ZSTD_MAGIC:
+        from packager.zstandard import zstd
+
+        return zstd.ZstdFile(reader)  # type: ignore[return-value]
     return reader
 
 

@@ -13,7 +13,7 @@ from packager.errors import PackagerError
 from packager.images import Variant
 from packager.sources import Source, is_digest
 
-__all__ = ["Loaded", "load"]
+__all__ = ["Loaded", "descriptors", "load"]
 
 _MAX_CONFIG = 8 << 20
 
@@ -38,7 +38,7 @@ def load(source: Source) -> Loaded:
     children = [document]
     if _media_type(document, fields) == INDEX:
         children = []
-        for entry in _descriptors(fields, "manifests", source):
+        for entry in descriptors(fields, "manifests", source):
             child = source.document(entry.digest, entry.media_type)
             children.append(_checked(source, child, entry.digest, "a manifest"))
     blobs: dict[str, Descriptor] = {}
@@ -48,8 +48,8 @@ def load(source: Source) -> Loaded:
         manifest = _fields(child, source)
         if _media_type(child, manifest) != MANIFEST:
             raise _nonsense(source, f"{child.digest} is neither an OCI image manifest nor an index")
-        (config,) = _descriptors({"config": [manifest.get("config")]}, "config", source)
-        layers = _descriptors(manifest, "layers", source)
+        (config,) = descriptors({"config": [manifest.get("config")]}, "config", source)
+        layers = descriptors(manifest, "layers", source)
         blobs |= {blob.digest: blob for blob in (config, *layers)}
         body = _checked(source, _read(source, config), config.digest, "its config")
         settings = _fields(body, source)
@@ -112,12 +112,13 @@ def _media_type(document: Document, fields: dict[str, Any]) -> str:
     return str(fields.get("mediaType") or document.media_type)
 
 
-def _descriptors(fields: dict[str, Any], key: str, source: Source) -> list[Descriptor]:
+def descriptors(fields: dict[str, Any], key: str, source: Source) -> list[Descriptor]:
+    """What a document points to under a key. PackagerError if that is no list of descriptors."""
     entries = fields.get(key)
     found: list[Descriptor] = []
     for entry in entries if isinstance(entries, list) else [None]:
         digest, size = (entry.get("digest"), entry.get("size")) if isinstance(entry, dict) else (None, None)
-        if not isinstance(entry, dict) or not is_digest(digest) or not isinstance(size, int):
+        if not isinstance(entry, dict) or not is_digest(digest) or not isinstance(size, int) or size < 0:
             raise _nonsense(source, f"its {key} are not descriptors with a sha256 digest and a size")
         found.append(Descriptor(str(entry.get("mediaType", "")), str(digest), size))
     return found

@@ -83,8 +83,8 @@ def pack(
     """Pack a directory as an image whose root is the directory's content, into the OCI layout `output`.
 
     The same content gives the same bytes whatever its owners, times, umask, order or path and however many
-    `jobs` compress it. `annotations` go into the index and every
-    manifest. Raises PackagerError, and then leaves nothing behind.
+    `jobs` compress it. `annotations` go into the index and every manifest. Raises PackagerError,
+    and then leaves nothing behind.
     """
     target = check_output(output, directory)
     with build_image(

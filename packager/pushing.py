@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from packager.compression import GZIP, Compression
-from packager.credentials import Credentials, find_credentials
+from packager.credentials import Credentials, credentials_for
 from packager.errors import PackagerError, UsageError, from_os_error
 from packager.images import FileBlob, Image, Variant
 from packager.layers import Progress
@@ -140,7 +140,7 @@ def _push(
     digest = image.root.digest
     if target.digest and target.digest != digest:
         raise PackagerError(f"the image is {digest}, not {target.digest}; nothing was pushed")
-    client = RegistryClient(target, auth or find_credentials(target.registry, repository=target.repository), push=True)
+    client = RegistryClient(target, credentials_for(target, auth), push=True)
     total = sum(blob.size for blob in image.blobs)
     done = uploaded = mounted = 0
     with client.session:

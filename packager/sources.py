@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from packager.credentials import Credentials, find_credentials
+from packager.credentials import Credentials, credentials_for
 from packager.documents import Document
 from packager.errors import PackagerError, UsageError, from_os_error
 from packager.layouts import is_layout
@@ -175,9 +175,7 @@ def open_source(
     if not isinstance(target, str) or target.startswith((".", "/")):
         raise UsageError(f"there is no layout {target}; name a layout's directory or an image reference")
     reference = Reference.parse(target)
-    source = RegistrySource(
-        reference, auth or find_credentials(reference.registry, environ, repository=reference.repository)
-    )
+    source = RegistrySource(reference, credentials_for(reference, auth, environ))
     try:
         yield source
     finally:

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import ClassVar
 
 from packager import gzipping
+from packager.compression import GZIP_MAGIC, ZSTD_MAGIC
 from packager.documents import LAYER_PLAIN, LAYER_ZSTD
 from packager.tarreader import Reader
 from packager.violations import Report
@@ -66,7 +67,7 @@ class Stored:
 
 
 class _Gzip(Stored):
-    name, magic, unit = "gzip", gzipping.MAGIC, "gzip member"
+    name, magic, unit = "gzip", GZIP_MAGIC, "gzip member"
 
     def __init__(self, stored: Iterator[bytes], where: str, report: Report) -> None:
         super().__init__(stored, where, report)
@@ -94,7 +95,7 @@ class _Gzip(Stored):
 
 
 class _Zstd(Stored):
-    name, magic, unit = "zstd", bytes.fromhex("28b52ffd"), "zstd frame"
+    name, magic, unit = "zstd", ZSTD_MAGIC, "zstd frame"
 
     def content(self) -> Iterator[bytes]:
         from packager.zstandard import zstd

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from packager.credentials import Credentials, find_credentials
+from packager.credentials import Credentials, credentials_for
 from packager.errors import UsageError
 from packager.graphs import read_root
 from packager.references import Reference
@@ -37,7 +37,7 @@ def tag(reference: str, tags: Sequence[str], *, auth: Credentials | None = None)
         named = Reference.parse(f"{image.registry}/{image.repository}:{one}")
         if named != replace(image, tag=one, digest=""):
             raise UsageError(f"{one!r} is not a tag")
-    found = auth or find_credentials(image.registry, repository=image.repository)
+    found = credentials_for(image, auth)
     with open_source(reference, found) as source:
         root = read_root(source)
     client = RegistryClient(image, found, push=True)

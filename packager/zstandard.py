@@ -16,9 +16,8 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
-__all__ = ["MAGIC", "ParallelZstd", "zstd", "zstd_codec"]
+__all__ = ["ParallelZstd", "zstd", "zstd_codec"]
 
-MAGIC = bytes.fromhex("28b52ffd")  # RFC 8878
 _JOB = 4 << 20
 _PIECE = 1 << 20
 

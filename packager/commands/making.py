@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from packager.commands.parsing import Subparsers, add_command, credentials, pairs, signing_in
+from packager.commands.parsing import Subparsers, add_command, credentials, pairs, signing_in, upload_mode
 
 if TYPE_CHECKING:
     from packager.compression import Compression
@@ -41,12 +41,7 @@ def add_parsers(subparsers: Subparsers[Any]) -> None:
     push.add_argument("source", metavar="DIR", help="a directory to pack, or a layout as it is")
     push.add_argument("reference", metavar="REFERENCE", help="REGISTRY/REPOSITORY[:TAG]")
     _packing(push)
-    push.add_argument(
-        "--upload-mode",
-        choices=("auto", "chunked", "single"),
-        default="auto",
-        help="send each blob in chunks, in one request, or by its size and what the registry takes (%(default)s)",
-    )
+    upload_mode(push)
     push.add_argument(
         "--mount-from",
         action="append",

@@ -6,7 +6,7 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from packager.commands.parsing import Subparsers, add_command, credentials, pairs, signing_in
+from packager.commands.parsing import Subparsers, add_command, credentials, pairs, signing_in, upload_mode
 
 if TYPE_CHECKING:
     from packager.console import Console
@@ -29,12 +29,7 @@ def add_parsers(subparsers: Subparsers[Any]) -> None:
     copy = add_command(subparsers, "copy", COMMANDS["copy"], example, _copy)
     copy.add_argument("source", metavar="SOURCE", help="REFERENCE or LAYOUT_DIR")
     copy.add_argument("target", metavar="TARGET", help="REFERENCE or LAYOUT_DIR")
-    copy.add_argument(
-        "--upload-mode",
-        choices=("auto", "chunked", "single"),
-        default="auto",
-        help="send each blob in chunks, in one request, or by its size and what the registry takes (%(default)s)",
-    )
+    upload_mode(copy)
     signing_in(copy)
 
     example = "imgvol tag myregistry.azurecr.io/project-content:v1.0.0 v1.0 v1 stable"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from packager.console import Console
     from packager.credentials import Credentials
 
-__all__ = ["Subparsers", "Work", "add_command", "credentials", "pairs", "signing_in"]
+__all__ = ["Subparsers", "Work", "add_command", "credentials", "pairs", "signing_in", "upload_mode"]
 
 Subparsers = argparse._SubParsersAction
 Work = Callable[[argparse.Namespace, "Console"], int]
@@ -43,6 +43,16 @@ def signing_in(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--username", metavar="NAME", help="user at the registry (else IMGVOL_USERNAME)")
     parser.add_argument(
         "--password-stdin", action="store_true", help="read the password from stdin (else IMGVOL_PASSWORD)"
+    )
+
+
+def upload_mode(parser: argparse.ArgumentParser) -> None:
+    """Add --upload-mode."""
+    parser.add_argument(
+        "--upload-mode",
+        choices=("auto", "chunked", "single"),
+        default="auto",
+        help="send each blob in chunks, in one request, or by its size and what the registry takes (%(default)s)",
     )
 
 

@@ -15,6 +15,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the helpers beside this file
 from packager_faulty import FaultyRegistry, serve
+from packager_process import RegistryProcess, registry_process
 
 from emulator.registry import Registry, RequestSeen
 
@@ -132,3 +133,17 @@ def imgvol(tmp_path: Path) -> Imgvol:
 def faulty() -> Iterator[FaultyRegistry]:
     with serve() as registry:
         yield registry
+
+
+@pytest.fixture(scope="module")
+def process() -> Iterator[RegistryProcess]:
+    """`imgvol registry`, as a process of its own."""
+    with registry_process() as running:
+        yield running
+
+
+@pytest.fixture
+def well(process: RegistryProcess) -> Iterator[None]:
+    """The registry's process has not complained of what the test did."""
+    yield
+    process.well()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,21 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from packager_faulty import Fault, FaultyRegistry
 from packager_images import MANIFEST, random_layout
-from packager_process import RegistryProcess, registry_process
 
 import packager
 
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[RegistryProcess]:
-    with registry_process() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def well(process: RegistryProcess) -> Iterator[None]:
-    yield
-    process.well()
+pytestmark = pytest.mark.usefixtures("well")
 
 
 def files(layout: Path) -> dict[str, bytes]:

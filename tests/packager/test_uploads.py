@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from packager_images import random_layout
-from packager_process import REPOSITORY, RegistryProcess, Wire, registry_process
+from packager_process import REPOSITORY, RegistryProcess, Wire
 
 import packager
 from packager import uploads
@@ -25,17 +25,7 @@ from packager.images import DocumentBlob
 from packager.references import Reference
 from packager.registries import RegistryClient
 
-
-@pytest.fixture(scope="module")
-def process() -> Iterator[RegistryProcess]:
-    with registry_process() as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def well(process: RegistryProcess) -> Iterator[None]:
-    yield
-    process.well()
+pytestmark = pytest.mark.usefixtures("well")
 
 
 @pytest.fixture
