@@ -10,7 +10,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 GO_FLAGS := -trimpath -buildvcs=false -ldflags "-s -w"
 export CGO_ENABLED := 0
 
-.PHONY: screenshot help setup build conformance test check fmt bench bench-packager peers conformance-registry clean conformance-kind differential fidelity node-image test-terraform check-terraform-schema tf-fmt \
+.PHONY: screenshot help setup build conformance test check fmt bench bench-packager peers conformance-registry clean conformance-kind differential fidelity node-image terraform-tools test-terraform check-terraform-schema tf-fmt \
 	tf-apply tf-destroy up down push-engine push-content deploy smoke-test rollout rollback status
 
 help: ## what can be made
@@ -90,9 +90,11 @@ build/checkov/ready: tests/terraform/requirements-checkov.lock
 	@$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-test-terraform: $(VENV)/ready $(BIN)/terraform-provider-azurerm build/checkov/ready ## the tests of terraform/, without a cloud
+terraform-tools: $(VENV)/ready $(BIN)/terraform-provider-azurerm build/checkov/ready ## what the tests of terraform/ need
 	@$(PYTHON) tests/terraform/tool.py >/dev/null 2>&1 || $(MAKE) --no-print-directory $(BIN)/tofu
 	cd tests/terraform/provider && go vet .
+
+test-terraform: terraform-tools ## the tests of terraform/, without a cloud
 	IMGVOL_TERRAFORM=required pytest tests/terraform
 
 check-terraform-schema: $(VENV)/ready ## compare the schema kept for these tests with azurerm's own (90 MB)
