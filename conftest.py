@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from conformance.targets.choice import AKS_NAME, AKS_RESOURCE_GROUP, NODE_IMAGE, REGISTRY_IMAGE, REGISTRY_PASSWORD
+from conformance.targets.choice import NODE_IMAGE, REGISTRY_IMAGE, REGISTRY_PASSWORD, add_aks_options
 
 pytest_plugins = ["conformance.plugin"]
 
@@ -24,15 +24,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=["emulator", "kind"],
         help="emulator: embedded, no Docker, no root (default); kind: a Kubernetes node in Docker",
     )
-    group.addoption("--aks", action="store_true", help="a live AKS cluster and its ACR, signed in by az")
-    group.addoption(
-        "--aks-resource-group",
-        default=AKS_RESOURCE_GROUP,
-        metavar="NAME",
-        help="its resource group (default: %(default)s)",
-    )
-    group.addoption("--aks-name", default=AKS_NAME, metavar="NAME", help="its name (default: %(default)s)")
-    group.addoption("--acr", default="", metavar="NAME", help="the name of its registry (default: $ACR_NAME)")
+    add_aks_options(group.addoption)
     group.addoption(
         "--kubeconfig", default="", metavar="FILE", help="any cluster that already runs; goes with --registry"
     )

@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from conformance.targets.aks import ACR_NAME, entered
+from conformance.targets.aks import entered
 from conformance.targets.choice import (
-    AKS_NAME,
-    AKS_RESOURCE_GROUP,
     REGISTRY_PASSWORD,
     Options,
     TargetUnavailableError,
+    add_aks_options,
 )
 from conformance.targets.progress import Progress
 from conformance.targets.running import described
@@ -47,15 +46,7 @@ def add_parsers(subparsers: Any) -> None:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--aks", action="store_true", help="an AKS cluster and its ACR, signed in by az")
-    parser.add_argument(
-        "--aks-resource-group",
-        default=AKS_RESOURCE_GROUP,
-        metavar="NAME",
-        help="its resource group (default: %(default)s)",
-    )
-    parser.add_argument("--aks-name", default=AKS_NAME, metavar="NAME", help="its name (default: %(default)s)")
-    parser.add_argument("--acr", default="", metavar="NAME", help=f"the name of its registry (default: ${ACR_NAME})")
+    add_aks_options(parser.add_argument)
     parser.add_argument("--kubeconfig", default="", metavar="FILE", help="any cluster; goes with --registry")
     parser.add_argument("--registry", default="", metavar="HOST[/PREFIX]", help="that cluster's registry")
     parser.add_argument(

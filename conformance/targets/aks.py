@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,14 +14,14 @@ from conformance.targets.choice import Options, TargetUnavailableError
 from conformance.targets.interrupting import ended_as_by_ctrl_c
 from conformance.targets.preflight import preflight
 from conformance.targets.progress import Progress
-from conformance.targets.running import endpoint
+from conformance.targets.running import endpoint, existing
 from conformance.targets.sweeping import sweep
-from conformance.targets.target import CLOSED, Description, Finding
+from conformance.targets.target import Description, Finding
 
 __all__ = ["ACR_NAME", "aks", "entered"]
 
 ACR_NAME = "ACR_NAME"
-_PATIENCE = "180"
+_PATIENCE = 180.0
 _ABAC = "; this registry's roles are given by repository (ABAC), where AcrPull and AcrPush count for nothing: assign {}"
 
 
@@ -70,17 +69,13 @@ def entered(options: Options, progress: Progress) -> Iterator[tuple[Description,
         path = Path(directory) / "kubeconfig"
         path.touch(mode=0o600)
         path.write_bytes(kubeconfig)
-        description = Description(
-            name=f"aks {name}",
-            kubeconfig=str(path),
-            registry=endpoint(registry.server, options.pull_registry, NOBODY, registry.token),
-            private=None,
-            closed=CLOSED,
-            patience=float(os.environ.get("IMGVOL_PATIENCE", _PATIENCE)),
-            run=f"imgvol-{secrets.token_hex(3)}",
-            lacks={
+        description = existing(
+            f"aks {name}",
+            str(path),
+            endpoint(registry.server, options.pull_registry, NOBODY, registry.token),
+            _PATIENCE,
+            {
                 "private-registry": "nodes pull from it by an identity of their own, not by a pod's secrets",
-                "registry-tampering": "the suite reaches no files of this registry",
                 "faulty-registry": "this registry does not fail when it is told to",
             },
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from conformance.targets.pools import MadePool, PoolTextError, parse_pools
@@ -15,6 +15,7 @@ __all__ = [
     "REGISTRY_PASSWORD",
     "Options",
     "TargetUnavailableError",
+    "add_aks_options",
     "made_pools",
     "start",
 ]
@@ -35,6 +36,19 @@ class TargetUnavailableError(Exception):
     def __init__(self, message: str, findings: Sequence[Finding] = ()) -> None:
         super().__init__(message)
         self.findings = tuple(findings)
+
+
+def add_aks_options(add: Callable[..., object]) -> None:
+    """Add the options that name a live AKS cluster, to a parser's `add_argument` or pytest's `addoption`."""
+    add("--aks", action="store_true", help="a live AKS cluster and its ACR, signed in by az")
+    add(
+        "--aks-resource-group",
+        default=AKS_RESOURCE_GROUP,
+        metavar="NAME",
+        help="its resource group (default: %(default)s)",
+    )
+    add("--aks-name", default=AKS_NAME, metavar="NAME", help="its name (default: %(default)s)")
+    add("--acr", default="", metavar="NAME", help="the name of its registry (default: $ACR_NAME)")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import socket
 from collections.abc import Iterator
@@ -11,12 +10,12 @@ from collections.abc import Iterator
 import emulator as imgvol_emulator
 from conformance.targets.choice import Options, TargetUnavailableError, made_pools
 from conformance.targets.pools import MadePool
-from conformance.targets.target import Description, RegistryEndpoint, Tamper
+from conformance.targets.target import Description, RegistryEndpoint, Tamper, patience
 
 __all__ = ["emulator"]
 
 # Seconds that a claim waits for what should come; only one that fails waits this long.
-_PATIENCE = "20"
+_PATIENCE = 20.0
 
 
 @contextlib.contextmanager
@@ -46,7 +45,7 @@ def emulator(options: Options) -> Iterator[Description]:
             registry=registry,
             private=_endpoint(running.private_registry or "", username, password),
             closed=closed,
-            patience=float(os.environ.get("IMGVOL_PATIENCE", _PATIENCE)),
+            patience=patience(_PATIENCE),
             run=secrets.token_hex(3),
             pools=tuple(pool.name for pool in pools),
             faulty=registry,

@@ -6,7 +6,6 @@ Nothing of the kind project is needed but a node image, or one made to the same 
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -22,7 +21,7 @@ from conformance.targets.node import Recipe
 from conformance.targets.progress import Progress
 from conformance.targets.reaper import LeftBehindError, Reaper, directory_of
 from conformance.targets.registries import Registries, registries
-from conformance.targets.target import CLOSED, Description
+from conformance.targets.target import CLOSED, Description, patience
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["kind"]
 
 # Seconds that a claim waits for what should come: a kubelet's back-offs take their real time.
-_PATIENCE = "120"
+_PATIENCE = 120.0
 
 
 @contextlib.contextmanager
@@ -119,7 +118,7 @@ def _start(
         registry=found.registry,
         private=found.private,
         closed=CLOSED,
-        patience=float(os.environ.get("IMGVOL_PATIENCE", _PATIENCE)),
+        patience=patience(_PATIENCE),
         run=run,
         pools=tuple(pool.name for pool in pools),
         lacks={} if faulty else {"faulty-registry": why_none},

@@ -6,7 +6,7 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import yaml
@@ -17,11 +17,11 @@ from conformance.targets.interrupting import ended_as_by_ctrl_c
 from conformance.targets.preflight import preflight
 from conformance.targets.progress import Progress
 from conformance.targets.sweeping import sweep
-from conformance.targets.target import CLOSED, Description, RegistryEndpoint
+from conformance.targets.target import CLOSED, Description, RegistryEndpoint, patience
 
-__all__ = ["described", "endpoint", "running"]
+__all__ = ["described", "endpoint", "existing", "running"]
 
-_PATIENCE = "120"
+_PATIENCE = 120.0
 _ADDRESS = re.compile(r"[a-z0-9][a-z0-9.-]*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*")
 
 
@@ -56,19 +56,34 @@ def described(options: Options) -> Description:
         raise TargetUnavailableError(
             f"the password of --registry-user={options.registry_user} belongs in ${REGISTRY_PASSWORD}"
         )
-    return Description(
-        name=_name(Path(options.kubeconfig)),
-        kubeconfig=options.kubeconfig,
-        registry=endpoint(options.registry, options.pull_registry, options.registry_user, password),
-        private=None,
-        closed=CLOSED,
-        patience=float(os.environ.get("IMGVOL_PATIENCE", _PATIENCE)),
-        run=f"imgvol-{secrets.token_hex(3)}",
-        lacks={
+    return existing(
+        _name(Path(options.kubeconfig)),
+        options.kubeconfig,
+        endpoint(options.registry, options.pull_registry, options.registry_user, password),
+        _PATIENCE,
+        {
             "private-registry": "here the suite knows one registry, from which nodes pull without a pod's credentials",
-            "registry-tampering": "the suite reaches no files of this registry",
             "faulty-registry": "the suite started no registry here that fails when it is told to",
         },
+    )
+
+
+def existing(
+    name: str, kubeconfig: str, registry: RegistryEndpoint, seconds: float, lacks: Mapping[str, str]
+) -> Description:
+    """A cluster that the suite did not start, with one registry that is not the suite's own.
+
+    `seconds` are those that claims wait; `lacks` as in a Description, besides what no such cluster can do.
+    """
+    return Description(
+        name=name,
+        kubeconfig=kubeconfig,
+        registry=registry,
+        private=None,
+        closed=CLOSED,
+        patience=patience(seconds),
+        run=f"imgvol-{secrets.token_hex(3)}",
+        lacks={"registry-tampering": "the suite reaches no files of this registry", **lacks},
     )
 
 

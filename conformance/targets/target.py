@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ __all__ = [
     "RegistryEndpoint",
     "Tamper",
     "Target",
+    "patience",
     "pool_of",
 ]
 
@@ -322,3 +324,8 @@ def pool_of(node: Mapping[str, Any]) -> str:
     """The node pool that a node belongs to; empty where there are none."""
     labels = node["metadata"].get("labels", {})
     return next((str(labels[name]) for name in _POOL if name in labels), "")
+
+
+def patience(usual: float) -> float:
+    """How many seconds claims wait for what should come: `usual` ones, if the environment does not say otherwise."""
+    return float(os.environ.get("IMGVOL_PATIENCE", usual))

@@ -49,16 +49,23 @@ BREAKAGES = {
 _PATIENCE = "12"
 
 
-def judge(tmp_path: Path, claims: list[str], *options: str, **environment: str) -> tuple[int, dict[str, str]]:
-    """Run the suite by itself on some claims; its exit status and the verdicts by claim."""
-    command = [sys.executable, "-m", "pytest", "conformance", "-n0", "-q", "-p", "no:cacheprovider"]
-    run = subprocess.run(
-        [*command, f"--report={tmp_path}", *(f"--claim={claim}" for claim in claims), *options],
+def suite(tmp_path: Path, *options: str, workers: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the suite by itself, as a process."""
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "conformance", f"-n{workers}", f"--report={tmp_path}", *options],
         cwd=ROOT,
-        env={**os.environ, "IMGVOL_PATIENCE": _PATIENCE, **environment},
+        env={**os.environ, **environment},
         capture_output=True,
         text=True,
         check=False,
+    )
+
+
+def judge(tmp_path: Path, claims: list[str], *options: str, **environment: str) -> tuple[int, dict[str, str]]:
+    """Run the suite by itself on some claims; its exit status and the verdicts by claim."""
+    asked = [f"--claim={claim}" for claim in claims]
+    run = suite(
+        tmp_path, "-q", "-p", "no:cacheprovider", *asked, *options, **{"IMGVOL_PATIENCE": _PATIENCE, **environment}
     )
     results = tmp_path / "results.json"
     assert results.exists(), run.stdout + run.stderr
@@ -129,39 +136,20 @@ def test_without_namespaces_what_needs_the_kernel_is_unsupported_and_the_rest_ju
 
 @pytest.mark.parametrize("option", ["--target=kind", "--aks", "--kubeconfig=none"])
 def test_a_target_that_cannot_be_had_is_a_failure(option: str, tmp_path: Path) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "conformance", option, "-n0", f"--report={tmp_path}"],
-        cwd=ROOT,
-        env={**os.environ, "DOCKER_HOST": "unix:///nonexistent/docker.sock"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = suite(tmp_path, option, DOCKER_HOST="unix:///nonexistent/docker.sock")
     assert run.returncode == 1
     assert "no target: " in run.stdout + run.stderr
     assert "Traceback" not in run.stdout + run.stderr
 
 
 def test_the_emulator_is_not_recorded(tmp_path: Path) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "conformance", "--record", "-n0", f"--report={tmp_path}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = suite(tmp_path, "--record")
     assert run.returncode == 1
     assert "recordings are made from real clusters only" in run.stdout + run.stderr
 
 
 def test_an_unknown_claim_is_a_usage_error(tmp_path: Path) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "conformance", "--claim=no/such", "--collect-only", f"--report={tmp_path}"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    run = suite(tmp_path, "--claim=no/such", "--collect-only")
     assert run.returncode == pytest.ExitCode.USAGE_ERROR
     assert "no claim is called no/such" in run.stderr
 
@@ -186,13 +174,7 @@ def test_pools_are_judged_apart(tmp_path: Path) -> None:
 
 
 def test_a_claim_that_there_is_not_is_said_by_workers_too(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "conformance", "-n1", "-q", f"--report={tmp_path}", "--claim=mount/nothing"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = suite(tmp_path, "-q", "--claim=mount/nothing", workers=1)
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
     assert "ERROR: --claim: no claim is called mount/nothing; docs/claims.md lists them all" in done.stdout
     assert "INTERNALERROR" not in done.stdout
