@@ -74,10 +74,10 @@ def add_parsers(subparsers: Any) -> None:
     """Add the command to `imgvol`; its parser's `handler` runs it and returns the exit status."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         "up",
-        help="start a registry and a one-node cluster",
-        description="Start a registry and a one-node Kubernetes cluster in one process. One line of JSON on "
-        "standard output says where they are once they are ready. SIGINT or SIGTERM ends them, and nothing of "
-        "them is left behind.",
+        help="start a registry and a cluster",
+        description="Start a registry and a Kubernetes cluster, of one node if nothing else is said, in one process. "
+        "One line of JSON on standard output says where they are once they are ready. SIGINT or SIGTERM ends them, "
+        "and nothing of them is left behind.",
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -29,7 +29,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "report": ("imgvol.report", "tell what a run of the suite found, and what changed since an earlier one"),
     "registry": ("emulator.registry_command", "start only a registry, for nodes elsewhere"),
     "clean": ("conformance.cleaning", "remove what lost runs of the suite left in a cluster and its registry"),
-    "up": ("emulator.up", "start a registry and a one-node cluster"),
+    "up": ("emulator.up", "start a registry and a cluster"),
 }
 """By command: the module whose `add_parsers` adds its parser, and what it does."""
 
