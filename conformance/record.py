@@ -31,6 +31,7 @@ __all__ = [
     "names_of",
     "normal_evidence",
     "place_of",
+    "provenance",
     "record",
     "record_claims",
     "stages",
@@ -113,11 +114,11 @@ def _record(target: Target, case: Case, place: Path) -> Path:
         seen = lab.run_case(case, quiet=_QUIET)
     finally:
         lab.cluster.remove()
-    provenance = _provenance(target, time.monotonic() - began)
-    return write_case(place, case.name, seen, names_of(target), provenance)
+    return write_case(place, case.name, seen, names_of(target), provenance(target, time.monotonic() - began))
 
 
-def _provenance(target: Target, seconds: float) -> dict[str, Any]:
+def provenance(target: Target, seconds: float) -> dict[str, Any]:
+    """Where a recording that took so many seconds comes from."""
     return {
         "fingerprint": dataclasses.asdict(target.fingerprint),
         "host": {"kernel": platform.release(), "machine": platform.machine()},
@@ -166,7 +167,7 @@ def write_claims(target: Target, place: Path, judged: Iterable[Judgement]) -> It
             path = place / "claims" / f"{one.claim.id}.json"
             told = {
                 "claim": one.claim.id,
-                "provenance": _provenance(target, one.seconds),
+                "provenance": provenance(target, one.seconds),
                 "normalised": {"verdict": str(one.verdict), "evidence": normal_evidence(target, one.evidence)},
                 "raw": {"evidence": one.evidence},
             }

@@ -14,11 +14,9 @@ from __future__ import annotations
 import argparse
 import contextlib
 import dataclasses
-import platform
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 
 from conformance.differential.case import case_yaml
 from conformance.differential.compare import Difference, compare
@@ -27,7 +25,7 @@ from conformance.differential.replay import replay
 from conformance.differential.shrink import shrink
 from conformance.differential.survey import Seen, Surveyor
 from conformance.differential.trees import Tree, generate
-from conformance.record import fingerprint_name
+from conformance.record import fingerprint_name, provenance
 from conformance.targets import Options, Target, TargetUnavailableError, start
 
 __all__: list[str] = []
@@ -184,14 +182,8 @@ def _replay() -> int:
 def _provenance(seed: int, target: Target, began: float) -> dict[str, object]:
     import hypothesis
 
-    return {
-        "seed": seed,
-        "hypothesis": hypothesis.__version__,
-        "fingerprint": dataclasses.asdict(target.fingerprint),
-        "host": {"kernel": platform.release(), "machine": platform.machine()},
-        "recorded": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "seconds": round(time.monotonic() - began, 1),
-    }
+    made_of = {"seed": seed, "hypothesis": hypothesis.__version__}
+    return made_of | provenance(target, time.monotonic() - began)
 
 
 def _summarise(trees: Sequence[Tree], expected: Sequence[Seen], found: Sequence[Difference], seconds: float) -> None:
