@@ -108,16 +108,18 @@ def pack_program(
     user: str = "65532",
     env: Mapping[str, str] | None = None,
     ports: Iterable[int] = (),
+    annotations: Mapping[str, str] | None = None,
 ) -> Packed:
     """Pack one statically linked program for each platform as an image that holds nothing else, into a
     layout.
 
     `programs` is, by platform, the program's path; it becomes the image's `entrypoint`. `user` is UID or
-    UID:GID in numbers, so that Kubernetes can check runAsNonRoot.
+    UID:GID in numbers, so that Kubernetes can check runAsNonRoot. `annotations` are as in `pack`.
     """
     target = check_output(output)
-    place = target.parent
-    with build_program_image(programs, place, entrypoint=entrypoint, user=user, env=env, ports=ports) as built:
+    with build_program_image(
+        programs, target.parent, entrypoint=entrypoint, user=user, env=env, ports=ports, annotations=annotations
+    ) as built:
         write_layout(built.image, target)
         return built.packed(str(output))
 
@@ -149,6 +151,7 @@ def build_program_image(
     user: str = "65532",
     env: Mapping[str, str] | None = None,
     ports: Iterable[int] = (),
+    annotations: Mapping[str, str] | None = None,
 ) -> Iterator[Built]:
     """A program's image in hand, until the context ends."""
     files = {Platform.parse(platform): Path(path) for platform, path in programs.items()}
@@ -162,7 +165,7 @@ def build_program_image(
         for platform in sorted(files):
             layers[platform] = _program_layer(files[platform], entrypoint, place)
             stack.callback(layers[platform].close)
-        with assemble(layers, source_date_epoch(), run) as image:
+        with assemble(layers, source_date_epoch(), run, annotations) as image:
             stack.pop_all()
             yield Built(image, tuple(layers.values()), GZIP.codec)
 

@@ -77,10 +77,7 @@ def push(
     used. Raises PackagerError.
     """
     target = Reference.parse(reference)
-    for repository in mount_from:
-        other = Reference.parse(f"{target.registry}/{repository}")
-        if str(other) != f"{target.registry}/{repository}:latest":
-            raise UsageError(f"{repository!r} is not a repository of {target.registry}, for example team/content")
+    _check_mounts(target, mount_from)
     if is_layout(source):
         if platforms is not None:
             raise UsageError(f"{source} is a layout, which has its platforms already; leave out the platforms")
@@ -113,15 +110,27 @@ def push_program(
     user: str = "65532",
     env: Mapping[str, str] | None = None,
     ports: Iterable[int] = (),
+    annotations: Mapping[str, str] | None = None,
     auth: Credentials | None = None,
+    upload_mode: Mode = "auto",
+    mount_from: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Pushed:
     """Push one statically linked program for each platform as an image that holds nothing else (see
-    `pack_program`)."""
+    `pack_program`; `upload_mode` and `mount_from` as in `push`)."""
     target = Reference.parse(reference)
-    place = _spool()
-    with build_program_image(programs, place, entrypoint=entrypoint, user=user, env=env, ports=ports) as built:
-        return _push(built.image, target, auth, progress, (), built.codec)
+    _check_mounts(target, mount_from)
+    with build_program_image(
+        programs, _spool(), entrypoint=entrypoint, user=user, env=env, ports=ports, annotations=annotations
+    ) as built:
+        return _push(built.image, target, auth, progress, (), built.codec, upload_mode, mount_from)
+
+
+def _check_mounts(target: Reference, repositories: Sequence[str]) -> None:
+    for repository in repositories:
+        other = Reference.parse(f"{target.registry}/{repository}")
+        if str(other) != f"{target.registry}/{repository}:latest":
+            raise UsageError(f"{repository!r} is not a repository of {target.registry}, for example team/content")
 
 
 def _push(
@@ -131,8 +140,8 @@ def _push(
     progress: Progress | None,
     warnings: tuple[str, ...],
     codec: str,
-    mode: Mode = "auto",
-    mounts: Sequence[str] = (),
+    mode: Mode,
+    mounts: Sequence[str],
 ) -> Pushed:
     from packager.registries import RegistryClient
     from packager.uploads import send_blob

@@ -5,7 +5,17 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from packager.commands.parsing import Subparsers, add_command, credentials, pairs, signing_in, upload_mode
+from packager.commands.parsing import (
+    Subparsers,
+    add_command,
+    annotated,
+    annotating,
+    credentials,
+    mounting,
+    pairs,
+    signing_in,
+    upload_mode,
+)
 
 if TYPE_CHECKING:
     from packager.compression import Compression
@@ -20,6 +30,7 @@ COMMANDS = {
 }
 
 _DEFAULT_PLATFORMS = "linux/amd64,linux/arm64"
+_ANNOTATED = "the index and of every manifest"
 
 
 def add_parsers(subparsers: Subparsers[Any]) -> None:
@@ -42,13 +53,7 @@ def add_parsers(subparsers: Subparsers[Any]) -> None:
     push.add_argument("reference", metavar="REFERENCE", help="REGISTRY/REPOSITORY[:TAG]")
     _packing(push)
     upload_mode(push)
-    push.add_argument(
-        "--mount-from",
-        action="append",
-        default=[],
-        metavar="REPOSITORY",
-        help="a repository of the same registry that may have some of the blobs; they are linked, not sent; repeatable",
-    )
+    mounting(push)
     signing_in(push)
 
     example = (
@@ -66,8 +71,15 @@ def add_parsers(subparsers: Subparsers[Any]) -> None:
     )
     program.add_argument("--entrypoint", default="/engine", metavar="PATH", help="the program's place (%(default)s)")
     program.add_argument("--user", default="65532", metavar="UID[:GID]", help="who it runs as (%(default)s)")
-    program.add_argument("--port", action="append", default=[], type=int, metavar="N", help="a TCP port it serves")
-    program.add_argument("--env", action="append", default=[], metavar="K=V", help="an environment variable")
+    program.add_argument(
+        "--port", action="append", default=[], type=int, metavar="N", help="a TCP port it serves; repeatable"
+    )
+    program.add_argument(
+        "--env", action="append", default=[], metavar="KEY=VALUE", help="an environment variable; repeatable"
+    )
+    annotating(program, _ANNOTATED)
+    upload_mode(program)
+    mounting(program)
     signing_in(program)
 
 
@@ -86,13 +98,7 @@ def _packing(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--jobs", type=int, metavar="N", help="threads that compress (all cores); the bytes are the same"
     )
-    parser.add_argument(
-        "--annotation",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="an annotation of the index and of every manifest; repeatable. It is part of the digest",
-    )
+    annotating(parser, _ANNOTATED)
 
 
 def _pack(arguments: argparse.Namespace, console: Console) -> int:
@@ -105,7 +111,7 @@ def _pack(arguments: argparse.Namespace, console: Console) -> int:
         platforms=arguments.platform or [_DEFAULT_PLATFORMS],
         compression=_compression(arguments) or GZIP,
         jobs=arguments.jobs,
-        annotations=_annotations(arguments),
+        annotations=annotated(arguments),
         progress=console.progress,
     )
     console.packed(packed)
@@ -122,7 +128,7 @@ def _push(arguments: argparse.Namespace, console: Console) -> int:
         auth=credentials(arguments),
         compression=_compression(arguments),
         jobs=arguments.jobs,
-        annotations=_annotations(arguments),
+        annotations=annotated(arguments),
         upload_mode=arguments.upload_mode,
         mount_from=arguments.mount_from,
         progress=console.progress,
@@ -141,7 +147,10 @@ def _push_program(arguments: argparse.Namespace, console: Console) -> int:
         user=arguments.user,
         env=pairs(arguments.env, "--env", "CONTENT_PATH=/content"),
         ports=arguments.port,
+        annotations=annotated(arguments),
         auth=credentials(arguments),
+        upload_mode=arguments.upload_mode,
+        mount_from=arguments.mount_from,
         progress=console.progress,
     )
     console.pushed(pushed)
@@ -155,7 +164,3 @@ def _compression(arguments: argparse.Namespace) -> Compression | None:
     if arguments.compression is None and arguments.level is None and not arguments.fast:
         return None
     return Compression(arguments.compression or "gzip", arguments.level, arguments.fast)
-
-
-def _annotations(arguments: argparse.Namespace) -> dict[str, str]:
-    return pairs(arguments.annotation, "--annotation", "org.opencontainers.image.version=v1.0.0")

@@ -6,7 +6,15 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from packager.commands.parsing import Subparsers, add_command, credentials, pairs, signing_in, upload_mode
+from packager.commands.parsing import (
+    Subparsers,
+    add_command,
+    annotated,
+    annotating,
+    credentials,
+    signing_in,
+    upload_mode,
+)
 
 if TYPE_CHECKING:
     from packager.console import Console
@@ -49,9 +57,7 @@ def add_parsers(subparsers: Subparsers[Any]) -> None:
     attach.add_argument(
         "--media-type", default="application/octet-stream", metavar="TYPE", help="how the file is written (%(default)s)"
     )
-    attach.add_argument(
-        "--annotation", action="append", default=[], metavar="KEY=VALUE", help="an annotation of it; repeatable"
-    )
+    annotating(attach, "the artifact")
     signing_in(attach)
 
 
@@ -94,9 +100,7 @@ def _attach(arguments: argparse.Namespace, console: Console) -> int:
         arguments.file,
         artifact_type=arguments.artifact_type,
         media_type=arguments.media_type,
-        annotations=pairs(
-            arguments.annotation, "--annotation", "org.opencontainers.image.created=2026-01-01T00:00:00Z"
-        ),
+        annotations=annotated(arguments),
         auth=credentials(arguments),
         progress=console.progress,
     )

@@ -13,7 +13,18 @@ if TYPE_CHECKING:
     from packager.console import Console
     from packager.credentials import Credentials
 
-__all__ = ["Subparsers", "Work", "add_command", "credentials", "pairs", "signing_in", "upload_mode"]
+__all__ = [
+    "Subparsers",
+    "Work",
+    "add_command",
+    "annotated",
+    "annotating",
+    "credentials",
+    "mounting",
+    "pairs",
+    "signing_in",
+    "upload_mode",
+]
 
 Subparsers = argparse._SubParsersAction
 Work = Callable[[argparse.Namespace, "Console"], int]
@@ -54,6 +65,33 @@ def upload_mode(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="send each blob in chunks, in one request, or by its size and what the registry takes (%(default)s)",
     )
+
+
+def mounting(parser: argparse.ArgumentParser) -> None:
+    """Add --mount-from."""
+    parser.add_argument(
+        "--mount-from",
+        action="append",
+        default=[],
+        metavar="REPOSITORY",
+        help="a repository of the same registry that may have some of the blobs; they are linked, not sent; repeatable",
+    )
+
+
+def annotating(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add --annotation; `what` is annotated."""
+    parser.add_argument(
+        "--annotation",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help=f"an annotation of {what}; repeatable. It is part of the digest",
+    )
+
+
+def annotated(arguments: argparse.Namespace) -> dict[str, str]:
+    """What --annotation says. Raises UsageError."""
+    return pairs(arguments.annotation, "--annotation", "org.opencontainers.image.version=v1.0.0")
 
 
 def credentials(arguments: argparse.Namespace) -> Credentials | None:

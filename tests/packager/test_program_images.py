@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import packager
+from packager.sources import open_source
 
 MACHINES = {"386": 3, "amd64": 62, "arm64": 183, "s390x": 22}
 
@@ -141,3 +142,35 @@ def test_a_program_is_pushed(programs: dict[str, Path], registry) -> None:
     pushed = packager.push_program(programs, f"{registry.address}/engine:latest", ports=[8080])
     assert packager.verify(pushed.reference) == []
     assert pushed.reference == f"{registry.address}/engine@{pushed.digest}"
+
+
+def test_options_of_push_are_options_of_push_program(programs: dict[str, Path], registry, imgvol) -> None:
+    """Annotations on the index and every manifest, blobs linked, and chunks where they were asked for."""
+    chosen = [f"--program={platform}={path}" for platform, path in programs.items()]
+    first = imgvol("push-program", f"{registry.address}/team/engine:v1", *chosen, "--upload-mode", "chunked", "--json")
+    assert first.returncode == 0, first.stderr
+    assert [one for one in registry.seen if one.method == "PATCH"]
+    said = ("--annotation", "a=b", "--annotation", "c.d=e=f")
+    reference = f"{registry.address}/other/engine:v1"
+    done = imgvol("push-program", reference, *chosen, *said, "--mount-from", "team/engine", "--json")
+    assert done.returncode == 0, done.stderr
+    pushed = json.loads(done.stdout)
+    assert (pushed["uploaded"], pushed["mounted"] > 0) == (0, True)
+    for version in ("v1", *(variant["digest"] for variant in pushed["variants"])):
+        place = f"{reference.rpartition(':')[0]}{'@' if ':' in version else ':'}{version}"
+        with open_source(place, None) as source:
+            document = source.root().document
+        assert document is not None
+        assert json.loads(document.body)["annotations"] == {"a": "b", "c.d": "e=f"}
+    assert packager.verify(reference) == []
+    for wrong in (("--annotation", "nothing"), ("--mount-from", "Not/A/Repository"), ("--upload-mode", "fast")):
+        done = imgvol("push-program", reference, *chosen, *wrong)
+        assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
+
+
+def test_annotations_of_a_packed_program(programs: dict[str, Path], tmp_path: Path) -> None:
+    plain = packager.pack_program(programs, tmp_path / "plain")
+    packed = packager.pack_program(programs, tmp_path / "annotated", annotations={"a": "b"})
+    assert packed.digest != plain.digest
+    assert packed.diff_id == plain.diff_id
+    assert json.loads(blob(tmp_path / "annotated", packed.digest))["annotations"] == {"a": "b"}
