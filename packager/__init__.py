@@ -1,6 +1,6 @@
 """Directories as OCI images that Kubernetes can mount: the same bytes every time, pushed, and verified."""
 
-from packager.attaching import Attached, Referrer, attach, referrers
+from packager.attaching import Attached, attach, referrers
 from packager.comparing import Content, Difference, Differences, diff
 from packager.compression import Compression
 from packager.copying import Copied, copy
@@ -13,6 +13,7 @@ from packager.layers import Progress
 from packager.listing import Listed, list_files
 from packager.packing import Packed, pack, pack_program
 from packager.pushing import Pushed, push, push_program
+from packager.referring import Referrer
 from packager.signing_in import SignedIn, login, logout
 from packager.tagging import Tagged, tag
 from packager.verifying import verify

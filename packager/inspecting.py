@@ -13,7 +13,7 @@ from packager.loading import load
 from packager.sources import open_source
 
 if TYPE_CHECKING:
-    from packager.attaching import Referrer
+    from packager.referring import Referrer
 
 __all__ = ["Inspected", "inspect"]
 

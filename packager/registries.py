@@ -106,12 +106,12 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]  # oras has 
         """Do not ask for that any more."""
         self._authenticator.no_longer_pull(repository)
 
-    def put_manifest(self, document: Document, version: str) -> bool:
+    def put_manifest(self, document: Document, version: str, *, attempts: int = _ATTEMPTS) -> bool:
         """Store a manifest or an index, byte for byte, under a tag or under its digest; whether the registry says that
         it lists it with its subject."""
         url = f"{self.reference.api}/manifests/{version}"
         headers = {"Content-Type": document.media_type}
-        response = self.do_request(url, "PUT", data=document.body, headers=headers)
+        response = self.do_request(url, "PUT", data=document.body, headers=headers, attempts=attempts)
         self.expect(response, {200, 201, 202}, f"did not take the manifest {version}")
         stored = response.headers.get("Docker-Content-Digest", document.digest)
         if stored != document.digest:
@@ -128,6 +128,7 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]  # oras has 
         headers: dict[str, str] | None = None,
         json: Any = None,
         stream: bool = False,
+        attempts: int = _ATTEMPTS,
     ) -> requests.Response:
         """One request of oras's, with our authentication, time-outs and bounded retries.
 
@@ -135,8 +136,8 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]  # oras has 
         begin (429). Chunks of a blob are not: packager.uploads asks first what has arrived.
         """
         repeatable = method in ("GET", "HEAD", "POST") or "/manifests/" in urlsplit(url).path
-        for attempt in range(1, _ATTEMPTS + 1):
-            last = attempt == _ATTEMPTS
+        for attempt in range(1, attempts + 1):
+            last = attempt == attempts
             try:
                 response = self._authenticated(url, method, data, dict(headers or {}), json, stream)
             except BrokenError as error:  # no token could be had, and nothing was done
@@ -235,6 +236,10 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]  # oras has 
 
     def _host(self, url: str) -> str:
         return self.reference.registry if self._is_ours(url) else urlsplit(url).netloc
+
+    def pause(self, seconds: float) -> None:
+        """Do nothing for so long."""
+        self._pause(seconds)
 
     def wait(self, attempt: int, retry_after: str) -> None:
         """Longer each time, and never all clients at once."""

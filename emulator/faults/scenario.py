@@ -111,7 +111,7 @@ class Fault:
     `drop` (the connection is closed after so much of the answer's body), `truncate` (the answer is whole, but only so
     long), `corrupt` (one bit of the answer's body is flipped, there). With any of them, or alone: `delay` before it, in
     seconds of the emulator's clock; `rate` of the answer's body in bytes per such second; `headers` that replace the
-    answer's. `reset` closes connections by RST.
+    answer's, or are taken from it (None). `reset` closes connections by RST.
     """
 
     match: Match = field(default_factory=Match)
@@ -123,7 +123,7 @@ class Fault:
     code: str = ""
     message: str = ""
     body: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str | None] = field(default_factory=dict)
     lose: Amount | None = None
     full_disk: bool = False
     drop: Amount | None = None

@@ -137,12 +137,12 @@ def _code(where: str, data: Any) -> str:
     return data
 
 
-def _headers(where: str, data: Any) -> Mapping[str, str]:
+def _headers(where: str, data: Any) -> Mapping[str, str | None]:
     if not isinstance(data, dict) or not data:
         raise wrong(where, "a mapping of header names to values", data)
-    headers = {str(name): str(value) for name, value in data.items()}
+    headers = {str(name): None if value is None else str(value) for name, value in data.items()}
     for name, value in headers.items():
-        if not re.fullmatch(r"[A-Za-z0-9-]+", name) or re.search(r"[\r\n\0]", value):
+        if not re.fullmatch(r"[A-Za-z0-9-]+", name) or re.search(r"[\r\n\0]", value or ""):
             raise ScenarioError(f"{where}: {name!r} with this value is no header")
     return headers
 

@@ -91,7 +91,11 @@ async def _struck(request: web.Request, handler: Handler, strike: Strike, clock:
         return NoAnswer(reset=fault.reset)
     if fault.alters_body and response.status in (200, 206) and request.method != "HEAD":
         response = _Altered(response, fault, clock)
-    response.headers.update(fault.headers)
+    for name, value in fault.headers.items():
+        if value is None:
+            response.headers.popall(name, None)
+        else:
+            response.headers[name] = value
     return response
 
 

@@ -91,7 +91,7 @@ def test_all_that_can_be_said():
         times: {skip: 1, every: 2, first: 3, each: reference}
         delay: 1.5s
         rate: 100
-        headers: {Docker-Content-Digest: wrong, Retry-After: 3}
+        headers: {Docker-Content-Digest: wrong, Retry-After: 3, OCI-Subject: null}
         drop: 50%
         reset: true
       - status: 429
@@ -105,7 +105,7 @@ def test_all_that_can_be_said():
         times=Times(1, 2, 3, "reference"),
         delay=1.5,
         rate=100,
-        headers={"Docker-Content-Digest": "wrong", "Retry-After": "3"},
+        headers={"Docker-Content-Digest": "wrong", "Retry-After": "3", "OCI-Subject": None},
         drop=Amount(percent=50),
         reset=True,
     )

@@ -177,7 +177,7 @@ class TestAttach:
         assert packager.referrers(pushed.reference) == ()
         for kind in ("example/one", "example/two", "example/one"):
             assert packager.attach(pushed.reference, sbom, artifact_type=kind).listed_by == "tag"
-        assert [one.artifact_type for one in packager.referrers(pushed.reference)] == ["example/two", "example/one"]
+        assert [one.artifact_type for one in packager.referrers(pushed.reference)] == ["example/one", "example/two"]
         assert len(packager.referrers(pushed.reference, artifact_type="example/two")) == 1
         assert pushed.digest.replace(":", "-") in faulty.manifests
 
