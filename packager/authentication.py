@@ -9,17 +9,20 @@ from dataclasses import dataclass, field
 
 import requests
 
-from packager.answers import TRANSIENT, BrokenError, reason
+from packager.answers import TRANSIENT, BrokenError, reason, said
 from packager.credentials import Credentials
 from packager.errors import PackagerError
 from packager.references import Reference
 
-__all__ = ["Authenticator"]
+__all__ = ["Authenticator", "bearer_parameters"]
 
 _TIMEOUT = (10.0, 30.0)
 _CHALLENGE = re.compile(r'(basic|bearer)\s*((?:[a-z_]+\s*=\s*(?:"[^"]*"|[^",\s]+)\s*,?\s*)*)', re.IGNORECASE)
 _PARAMETER = re.compile(r'([a-z_]+)\s*=\s*(?:"([^"]*)"|([^",\s]+))', re.IGNORECASE)
 _SPENT = 0.9  # of a token's life: then it is time for the next
+_REFUSED = {400, 401, 403}  # who we are, or what we want to do, is what the token service minds
+# What a token service may do once: a body that broke off is not a connection that did, to requests.
+_PASSING = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 
 
 @dataclass
@@ -71,7 +74,7 @@ class Authenticator:
         before = self.header
         for scheme, parameters in _CHALLENGE.findall(challenge):
             if scheme.lower() == "bearer":
-                self._fields = {key.lower(): quoted or plain for key, quoted, plain in _PARAMETER.findall(parameters)}
+                self._fields = _read(parameters)
                 self._widen(self._fields.get("scope", ""))
                 self.header = self._token(session)
                 return bool(self.header)
@@ -104,13 +107,34 @@ class Authenticator:
                 query = common | {"scope": self.scopes}
                 response = session.get(realm, params=query, headers=headers, timeout=_TIMEOUT)
             found = response.json() if response.ok else {}
-        except (requests.ConnectionError, requests.Timeout) as error:
+        except requests.JSONDecodeError as error:
+            raise BrokenError(f"{failure}: its answer is not JSON") from error
+        except _PASSING as error:
             raise BrokenError(f"{failure}: {reason(error)}") from error
-        except (requests.RequestException, ValueError) as error:
-            raise PackagerError(failure) from error
-        if response.status_code in TRANSIENT:
-            raise BrokenError(f"{failure}: it answered {response.status_code}", response.headers.get("Retry-After", ""))
+        except requests.RequestException as error:
+            raise PackagerError(f"{failure}: {reason(error)}") from error
+        status = response.status_code
+        if status in TRANSIENT:
+            raise BrokenError(f"{failure}: it answered {status}", response.headers.get("Retry-After", ""))
+        if status in _REFUSED:
+            return ""
+        if not response.ok:
+            raise PackagerError(f"{failure}: it answered {status}{said(response)}")
         token = found.get("token") or found.get("access_token") if isinstance(found, dict) else None
-        lifetime = found.get("expires_in") if isinstance(found, dict) else None
+        if not token:
+            raise PackagerError(f"{failure}: there is none in its answer")
+        lifetime = found.get("expires_in")
         self._renew_at = self.now() + _SPENT * lifetime if isinstance(lifetime, int | float) else float("inf")
-        return f"Bearer {token}" if token else ""
+        return f"Bearer {token}"
+
+
+def bearer_parameters(challenge: str) -> dict[str, str]:
+    """The parameters of the bearer challenge in a `WWW-Authenticate`, by lower-case name; none if there is none."""
+    for scheme, parameters in _CHALLENGE.findall(challenge):
+        if scheme.lower() == "bearer":
+            return _read(parameters)
+    return {}
+
+
+def _read(parameters: str) -> dict[str, str]:
+    return {key.lower(): quoted or plain for key, quoted, plain in _PARAMETER.findall(parameters)}

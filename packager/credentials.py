@@ -15,6 +15,8 @@ __all__ = ["IDENTITY", "Credentials", "credentials_for", "find_credentials"]
 IDENTITY = "<token>"
 """The user name that stands for nobody: the password is an identity token (Docker's credential helpers)."""
 
+_NOBODY = "00000000-0000-0000-0000-000000000000"  # the same at ACR: `az acr login --expose-token`
+
 
 @dataclass(frozen=True)
 class Credentials:
@@ -30,6 +32,11 @@ class Credentials:
     def identity_token(self) -> str:
         """What tokens are asked for with instead of name and password; "" if there is none."""
         return self.password if self.username == IDENTITY else ""
+
+    @property
+    def who(self) -> str:
+        """Whom a sentence is about; "" where the user name is nobody's and a token is all that is known."""
+        return "" if self.username in (IDENTITY, _NOBODY) else repr(self.username)
 
     @property
     def basic(self) -> str:

@@ -24,7 +24,7 @@ import oras.provider
 import requests
 
 from packager.answers import TRANSIENT, BrokenError, MissingError, is_final, reason, said
-from packager.authentication import Authenticator
+from packager.authentication import Authenticator, bearer_parameters
 from packager.credentials import Credentials
 from packager.documents import INDEX, MANIFEST, Document
 from packager.errors import PackagerError
@@ -200,18 +200,26 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]  # oras has 
             return
         registry, user = self.reference.registry, self._authenticator.credentials
         words = said(response)
+        who = (user.who or "this identity") if user else "anonymous users"
+        if status == _FORBIDDEN:
+            raise PackagerError(f"{registry} forbids this to {who}{words}")
         if status == _UNAUTHORIZED:
+            refused = bearer_parameters(response.headers.get("WWW-Authenticate", ""))
             if user is None:
                 raise PackagerError(
                     f"{registry} wants to know who you are; `imgvol login {registry}`, or give --username and "
                     "--password-stdin"
                 )
-            if user.identity_token:
+            if refused.get("error") == "insufficient_scope":
+                raise PackagerError(f"{registry} forbids this to {who}; it takes {refused.get('scope')}{words}")
+            if refused.get("error") == "invalid_token" and self._authenticator.header.startswith("Bearer "):
+                raise PackagerError(
+                    f"{registry} does not accept the token that it gave for this just now; do its clock and its "
+                    "token service's differ?"
+                )
+            if not user.who:
                 raise PackagerError(f"{registry} does not accept the identity token; it may have expired: sign in anew")
-            raise PackagerError(f"{registry} does not accept the user name and password of {user.username!r}")
-        if status == _FORBIDDEN:
-            who = repr(user.username) if user else "anonymous users"
-            raise PackagerError(f"{registry} forbids this to {who}{words}")
+            raise PackagerError(f"{registry} does not accept the user name and password of {who}")
         if status == _NOT_FOUND:
             raise MissingError(f"{registry} {otherwise}{words}")
         kind = BrokenError if status in TRANSIENT else PackagerError

@@ -13,16 +13,22 @@ OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 class Served:
-    """A running registry, what tests ask of it, and its faults."""
+    """A running registry, what tests ask of it, and its faults.
 
-    def __init__(self, root):
+    `host` is where clients find it: with `acr`, a listener that plays Azure Container Registry. What tests ask
+    themselves goes to an open one.
+    """
+
+    def __init__(self, root, *, acr=None, clock=None):
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
-        self.registry = Registry(root)
+        self.registry = Registry(root, clock=clock)
         self.host = self.run(self.registry.listen())
-        self.control = f"http://{self.run(self.registry.control())}"
         self.url = f"http://{self.host}"
+        if acr is not None:
+            self.host = self.run(self.registry.listen_as_acr(acr, storage="127.0.0.2"))
+        self.control = f"http://{self.run(self.registry.control())}"
         self.http = requests.Session()
         self.http.trust_env = False
 
