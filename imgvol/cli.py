@@ -20,7 +20,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "push-program": ("packager.cli", "push a program as an image that holds nothing else"),
     "verify": ("packager.cli", "report every rule that an image breaks"),
     "inspect": ("packager.cli", "show what an image is, by digests"),
-    "diff": ("packager.cli", "show which files differ between two images"),
+    "diff": ("packager.cli", "show which files differ between two images or directories"),
     "copy": ("packager.cli", "copy an image, with all its platforms and the digest it has"),
     "tag": ("packager.cli", "give an image in a registry more tags"),
     "attach": ("packager.cli", "attach a file, such as an SBOM, to an image in a registry"),

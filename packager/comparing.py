@@ -1,36 +1,27 @@
-"""Comparing two images by what a container sees: which files came, went, and changed."""
+"""Comparing two images, or directories that would be images, by what a container sees: which files came, went, and
+changed."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import tarfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 from typing import Literal
 
+from packager.contents import Content, Count, directory_contents, image_contents
 from packager.credentials import Credentials
 from packager.errors import PackagerError, UsageError
 from packager.images import Variant
 from packager.layers import Progress
-from packager.listing import Listed, kind, read_tree
+from packager.layouts import is_layout
+from packager.listing import path_order
 from packager.loading import Loaded, load
-from packager.sources import Source, open_other, open_source, registry_of
+from packager.sources import Source, open_other, registry_of
+from packager.tree import Tree
 
 __all__ = ["Content", "Difference", "Differences", "diff"]
-
-_CHUNK = 1 << 20
-_DIRECTORY_MODE = 0o755  # of directories that an archive leaves out
-
-
-@dataclass(frozen=True)
-class Content(Listed):
-    """One path with what is in it: a file's `size` in bytes and `digest`; `mode` are its permission bits."""
-
-    mode: int = 0
-    size: int = 0
-    digest: str = ""
 
 
 @dataclass(frozen=True)
@@ -50,7 +41,8 @@ class Difference:
 class Differences:
     """Two images, by digest, and how the second's content differs from the first's, sorted by path.
 
-    Images of one content may have different digests: other platforms, compression or annotations.
+    Images of one content may have different digests: other platforms, compression or annotations. A directory has no
+    digest until it is packed, and no platform: both are empty then.
     """
 
     before: str
@@ -67,20 +59,57 @@ def diff(
     auth: Credentials | None = None,
     progress: Progress | None = None,
 ) -> Differences:
-    """Compare the content of two images in layouts or registries, whiteouts applied.
+    """Compare the content of two images in layouts or registries, whiteouts applied; or of directories, as they would
+    be if they were packed now: a directory does not differ from the image it was pushed as.
 
     Of images for several platforms, `platform`, or the first one's. Layers that both have are not read; all others
     are held to their digests. Owners and times are not compared: no image made here has any. `auth` is for the
     second's registry, and for the first if that is the same one. Raises PackagerError.
     """
-    with open_other(before, auth, registry_of(after)) as one, open_source(after, auth) as other:
-        first, second = load(one), load(other)
-        left, right = _variant(one, first, platform), _variant(other, second, platform)
+    registry = registry_of(after)
+    with _open(before, platform, auth, registry) as left, _open(after, platform, auth, registry) as right:
         found: tuple[Difference, ...] = ()
-        if left.layer_digests != right.layer_digests:
-            count = _Count(sum((*left.layer_sizes, *right.layer_sizes)), progress)
-            found = tuple(_differences(_content(one, left, count), _content(other, right, count)))
-    return Differences(first.root.digest, second.root.digest, right.platform, found)
+        if left.layers is None or left.layers != right.layers:
+            count = Count(left.size + right.size, progress)
+            found = tuple(_differences(left.contents(count), right.contents(count)))
+    return Differences(left.digest, right.digest, right.platform or left.platform, found)
+
+
+class _Directory:
+    """A directory that might be packed."""
+
+    digest, platform, size, layers = "", "", 0, None
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    def contents(self, count: Count) -> dict[str, Content]:
+        return directory_contents(self._tree, count)
+
+
+class _Image:
+    """An image for one platform."""
+
+    def __init__(self, source: Source, platform: str | None) -> None:
+        loaded = load(source)
+        self._source, self._variant = source, _variant(source, loaded, platform)
+        self.digest, self.platform = loaded.root.digest, self._variant.platform
+        self.size, self.layers = sum(self._variant.layer_sizes), self._variant.layer_digests
+
+    def contents(self, count: Count) -> dict[str, Content]:
+        return image_contents(self._source, self._variant, count)
+
+
+@contextmanager
+def _open(
+    target: str | os.PathLike[str], platform: str | None, auth: Credentials | None, registry: str
+) -> Iterator[_Directory | _Image]:
+    if Path(target).is_dir() and not is_layout(target):
+        with Tree(target) as tree:
+            yield _Directory(tree)
+    else:
+        with open_other(target, auth, registry) as source:
+            yield _Image(source, platform)
 
 
 def _variant(source: Source, loaded: Loaded, platform: str | None) -> Variant:
@@ -93,60 +122,9 @@ def _variant(source: Source, loaded: Loaded, platform: str | None) -> Variant:
     raise UsageError(f"{source.name} has nothing for {platform}; it is for {known}")
 
 
-class _Count:
-    """How much has been read, for the progress bar."""
-
-    def __init__(self, total: int, progress: Progress | None) -> None:
-        self._done, self._total, self._progress = 0, total, progress
-
-    def watch(self, source: Source, digest: str) -> Iterator[bytes] | None:
-        """A blob of a source; what is read of it is counted."""
-        chunks = source.blob(digest)
-        return None if chunks is None else self._watched(chunks)
-
-    def _watched(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        for chunk in chunks:
-            yield chunk
-            self._done += len(chunk)
-            if self._progress:
-                self._progress("diff", self._done, self._total)
-
-
-def _content(source: Source, variant: Variant, count: _Count) -> dict[str, Content]:
-    seen: dict[str, Content] = {}
-
-    def make(archive: tarfile.TarFile, member: tarfile.TarInfo, path: str) -> Content:
-        mode = member.mode & 0o7777
-        if member.islnk():
-            linked = seen.get(os.path.normpath(member.linkname).strip("/"), Content(path, "file"))
-            made = Content(path, linked.kind, linked.target, linked.mode, linked.size, linked.digest)
-        elif member.isreg():
-            made = Content(path, "file", "", mode, member.size, _digest(archive, member))
-        elif member.issym():
-            made = Content(path, "symlink", member.linkname)  # its mode means nothing
-        else:
-            made = Content(path, kind(member), "", mode)
-        seen[path] = made
-        return made
-
-    tree = read_tree(source, variant.layer_digests, make, partial(count.watch, source))
-    return {
-        path: entry if isinstance(entry, Content) else Content(path, entry.kind, "", _DIRECTORY_MODE)
-        for path, entry in tree.items()
-    }
-
-
-def _digest(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
-    found = hashlib.sha256()
-    file = archive.extractfile(member)
-    while file is not None and (chunk := file.read(_CHUNK)):
-        found.update(chunk)
-    return f"sha256:{found.hexdigest()}"
-
-
 def _differences(before: Mapping[str, Content], after: Mapping[str, Content]) -> list[Difference]:
     found = []
-    for path in sorted({*before, *after}, key=os.fsencode):
+    for path in sorted({*before, *after}, key=path_order):
         one, other = before.get(path), after.get(path)
         if one == other:
             continue

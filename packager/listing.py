@@ -17,7 +17,7 @@ from packager.errors import PackagerError
 from packager.loading import load
 from packager.sources import Source, open_source
 
-__all__ = ["Listed", "Make", "kind", "list_files", "read_tree"]
+__all__ = ["Listed", "Make", "kind", "list_files", "path_order", "read_tree"]
 
 _WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
 
@@ -44,7 +44,12 @@ def list_files(target: str | os.PathLike[str], *, auth: Credentials | None = Non
         if not loaded.variants:
             raise PackagerError(f"{source.name} is an image for no platform at all")
         found = read_tree(source, loaded.variants[0].layer_digests, _listed)
-    return tuple(found[path] for path in sorted(found, key=os.fsencode))
+    return tuple(found[path] for path in sorted(found, key=path_order))
+
+
+def path_order(path: str) -> bytes:
+    """What paths are sorted by: their bytes, whatever the locale."""
+    return path.encode("utf-8", "surrogateescape")
 
 
 def read_tree(
@@ -99,7 +104,7 @@ def _layer(source: Source, digest: str, make: Make, blob: Callable[[str], Iterat
         raise PackagerError(f"{source.name} has no layer {digest}")
     stored = _Stored(chunks)
     try:
-        with tarfile.open(fileobj=_plain(stored), mode="r|") as archive:
+        with tarfile.open(fileobj=_plain(stored), mode="r|", encoding="utf-8") as archive:
             for member in archive:
                 path = normpath(member.name).strip("/")
                 if path != ".":

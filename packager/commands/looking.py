@@ -15,7 +15,7 @@ __all__ = ["COMMANDS", "add_parsers"]
 COMMANDS = {
     "verify": "report every rule that an image breaks",
     "inspect": "show what an image is, by digests",
-    "diff": "show which files differ between two images",
+    "diff": "show which files differ between two images or directories",
 }
 
 
@@ -32,11 +32,19 @@ def add_parsers(subparsers: Subparsers[Any]) -> None:
     inspect.add_argument("--referrers", action="store_true", help="show what is attached to it, too")
     signing_in(inspect)
 
-    example = "imgvol diff myregistry.azurecr.io/project-content:v1.0.0 myregistry.azurecr.io/project-content:v1.1.0"
+    example = (
+        "imgvol diff myregistry.azurecr.io/project-content:v1.0.0 myregistry.azurecr.io/project-content:v1.1.0\n"
+        "  imgvol diff myregistry.azurecr.io/project-content:v1.0.0 project-content\n"
+        "\n"
+        "A DIR is taken as it would be packed: modes 0644 and 0755, no owners, no times. So it does not differ from\n"
+        "the image it was pushed as, and what cannot be packed is trouble.\n"
+        "\n"
+        "exit status: 0 nothing differs, 1 something differs, 2 trouble"
+    )
     diff = add_command(subparsers, "diff", COMMANDS["diff"], example, _diff, trouble=2)
-    diff.add_argument("before", metavar="A", help="REFERENCE or LAYOUT_DIR")
-    diff.add_argument("after", metavar="B", help="REFERENCE or LAYOUT_DIR; exit status: 0 same, 1 different, 2 trouble")
-    diff.add_argument("--platform", metavar="PLATFORM", help="whose content to compare (the first that each has)")
+    diff.add_argument("before", metavar="A", help="what there is: REFERENCE, LAYOUT_DIR or DIR")
+    diff.add_argument("after", metavar="B", help="what is to come: REFERENCE, LAYOUT_DIR or DIR")
+    diff.add_argument("--platform", metavar="PLATFORM", help="whose content to compare (the first that an image has)")
     signing_in(diff)
 
 

@@ -132,6 +132,61 @@ def test_layers_of_others_are_laid_upon_each_other(tmp_path: Path) -> None:
     assert whats(packager.diff(tmp_path / "one", tmp_path / "three")) == {}
 
 
+class TestDirectories:
+    """What would change if this directory was pushed over what is deployed?"""
+
+    def test_what_was_just_pushed_does_not_differ(self, make_tree, process, imgvol) -> None:
+        root = make_tree({**AFTER, "empty": None, "naïve 漢字": b"x", "long" * 50: b"y", "up": "->data/new.json"})
+        (root / "same").chmod(0o600)
+        (root / "data/items.json").chmod(0o4666)
+        (root / "config/app.yaml").chmod(0o510)
+        (root / "data").chmod(0o700)
+        reference = f"{process.address}/directories:v1"
+        pushed = imgvol("push", root, reference, "--compression", "zstd", "--json")
+        assert pushed.returncode == 0, pushed.stderr
+        for sides in ((reference, root), (root, reference), (root, root)):
+            done = imgvol("diff", *sides)
+            assert (done.returncode, done.stdout, done.stderr) == (0, "no differences\n", "")
+        fields = json.loads(imgvol("diff", reference, root, "--json").stdout)
+        assert fields == {
+            "before": json.loads(pushed.stdout)["digest"],
+            "after": "",
+            "platform": "linux/amd64",
+            "differences": [],
+        }
+
+    def test_what_a_push_would_change(self, make_tree, versions: tuple[Path, Path], tmp_path: Path, imgvol) -> None:
+        done = imgvol("diff", versions[0], tmp_path / "two-content")
+        assert (done.returncode, done.stderr) == (1, "")
+        assert done.stdout == imgvol("diff", *versions).stdout
+        fields = json.loads(imgvol("diff", tmp_path / "one-content", versions[1], "--json").stdout)
+        assert fields["differences"] == json.loads(imgvol("diff", *versions, "--json").stdout)["differences"]
+        assert imgvol("diff", tmp_path / "one-content", tmp_path / "two-content").stdout == done.stdout
+
+    def test_what_cannot_be_packed_is_trouble(self, make_tree, versions: tuple[Path, Path], tmp_path, imgvol) -> None:
+        root = make_tree({"fine": b"", "away": "->/etc/passwd"})
+        (tmp_path / "void").mkdir()
+        for side, words in (
+            (root, "imgvol diff: cannot pack away: the link leads to /etc/passwd; "),
+            (tmp_path / "void", "void is empty; there is nothing to pack"),
+            (tmp_path / "nothing", "imgvol diff: there is no "),
+        ):
+            done = imgvol("diff", versions[0], side)
+            assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+            assert words in done.stderr
+        done = imgvol("diff", versions[0], tmp_path / "two-content", "--platform", "linux/s390x")
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+
+    def test_a_tree_that_changes_meanwhile_is_trouble(self, make_tree, versions: tuple[Path, Path]) -> None:
+        root = make_tree({"a": b"1" * (2 << 20), "b": b"2"})
+
+        def write(*_: object) -> None:
+            (root / "a").write_bytes(b"now another")
+
+        with pytest.raises(packager.PackagerError, match="changed while it was compared; compare again"):
+            packager.diff(versions[0], root, progress=write)
+
+
 NAMES = st.sampled_from(["a", "b", "c/d", "c/e", "ü", "x y"])
 TREES = st.dictionaries(NAMES, st.one_of(st.binary(max_size=3), st.sampled_from(["->same", "->other"])), max_size=5)
 OPPOSITE = {"added": "removed", "removed": "added", "changed": "changed", "mode": "mode"}
@@ -172,3 +227,10 @@ def test_it_says_exactly_what_differs(tmp_path_factory, before, after, executabl
     directory = shown.pop("c", None)
     assert (directory is not None) == (any(p[0] == "c" for p in before) != any(p[0] == "c" for p in after))
     assert shown == expected
+    # A directory is what it would be packed as, on either side, whatever its modes.
+    for path in executable & after.keys():
+        if isinstance(after[path], bytes):
+            (place / "two-content" / path).chmod(0o751)
+    for one in (place / "one", place / "one-content"):
+        for other in (place / "two", place / "two-content"):
+            assert packager.diff(one, other).differences == there.differences
