@@ -28,6 +28,7 @@ __all__ = ["add_parsers"]
 
 _EXAMPLES = f"""examples:
   imgvol clean --aks --acr myregistry --dry-run
+  imgvol clean --aks --acr myregistry --aks-sign-in identity
   imgvol clean --kubeconfig ./kubeconfig --registry myregistry.azurecr.io --registry-user me     (${REGISTRY_PASSWORD})
   imgvol clean --aks --acr myregistry --run imgvol-0a1b2c --json
 
@@ -85,6 +86,7 @@ def _place(arguments: argparse.Namespace) -> Iterator[Description]:
         aks_resource_group=arguments.aks_resource_group,
         aks_name=arguments.aks_name,
         acr=arguments.acr,
+        aks_sign_in=arguments.aks_sign_in,
         kubeconfig=arguments.kubeconfig,
         registry=arguments.registry,
         registry_user=arguments.registry_user,

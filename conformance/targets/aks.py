@@ -1,4 +1,4 @@
-"""A live AKS cluster with its registry as a target: signed in by az, looked over, judged once a node pool."""
+"""A live AKS cluster with its registry as a target: signed in to, looked over, judged once a node pool."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from conformance.targets.azure import NOBODY, Azure, AzureError, Registry
+from conformance.targets.azure import NOBODY, Azure, Registry
 from conformance.targets.checks import finding, of_azure
 from conformance.targets.choice import Options, TargetUnavailableError
 from conformance.targets.interrupting import ended_as_by_ctrl_c
+from conformance.targets.kubelogin import without_kubelogin
 from conformance.targets.preflight import preflight
 from conformance.targets.progress import Progress
 from conformance.targets.running import endpoint, existing
+from conformance.targets.sign_in import AzureError, sign_in
 from conformance.targets.sweeping import sweep
 from conformance.targets.target import Description, Finding
 
@@ -53,16 +55,17 @@ def entered(options: Options, progress: Progress) -> Iterator[tuple[Description,
     group, name = options.aks_resource_group, options.aks_name
     try:
         with progress.step("aks: signing in"):
-            azure = Azure()
+            who = sign_in(options.aks_sign_in)
+            azure = Azure(who)
         with progress.step(f"aks: {name} in {group}"):
             cluster = azure.cluster(group, name)
-        found = [finding("sign-in", "az is signed in", holds=True), *of_azure(cluster)]
+        found = [finding("sign-in", who.says, holds=True), *of_azure(cluster)]
         stop = [one for one in found if one.check in {"power-state", "kubernetes"} and one.verdict == "fail"]
         if stop:
             raise TargetUnavailableError("; ".join(one.evidence for one in stop), found)
         with progress.step(f"aks: registry {acr}"):
             registry = azure.registry(acr)
-        kubeconfig = azure.kubeconfig(group, name)
+        kubeconfig = without_kubelogin(azure.kubeconfig(group, name), who)
     except AzureError as error:
         raise TargetUnavailableError(str(error), [finding(error.check, str(error), holds=False)]) from None
     with tempfile.TemporaryDirectory(prefix="imgvol-aks-") as directory:

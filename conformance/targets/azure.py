@@ -1,35 +1,27 @@
-"""Azure as the suite needs it: who is signed in (az), the cluster and its pools (two ARM calls), the registry's token.
+"""Azure as the suite needs it: the cluster and its pools, a kubeconfig, the registry and a token for it.
 
 Source: the REST reference of Microsoft.ContainerService managedClusters (Get, List Cluster User Credentials) and
-agentPools (List), and of Microsoft.ContainerRegistry registries (List), and `az account`, `az cloud`, `az acr login`.
+agentPools (List), of Microsoft.ContainerRegistry registries (List), and of Microsoft.Resources subscriptions (List).
 """
 
 from __future__ import annotations
 
 import base64
-import json
-import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import requests
 
-__all__ = ["NOBODY", "Azure", "AzureError", "Registry"]
+from conformance.targets.sign_in import AzureError, SignIn, text_of
+
+__all__ = ["NOBODY", "Azure", "Registry"]
 
 # The user name that goes with a token in place of a password (Azure/acr: docs/AAD-OAuth.md).
 NOBODY = "00000000-0000-0000-0000-000000000000"
 _CLUSTERS = "2025-05-01"
 _REGISTRIES = "2023-07-01"
+_SUBSCRIPTIONS = "2022-12-01"
 _SECONDS = 60
-
-
-class AzureError(Exception):
-    """Azure does not give what is asked for; check: what that tells of, e.g. `sign-in`. The text is a sentence."""
-
-    def __init__(self, check: str, message: str) -> None:
-        super().__init__(message)
-        self.check = check
 
 
 @dataclass(frozen=True)
@@ -42,18 +34,17 @@ class Registry:
 
 
 class Azure:
-    """A subscription, as whoever is signed in to az may use it.
+    """A subscription, as whoever is signed in may use it.
 
     Methods raise AzureError.
     """
 
-    def __init__(self) -> None:
-        found = _az("account", "get-access-token")
-        self._subscription = _text(found, "subscription")
+    def __init__(self, who: SignIn) -> None:
+        self._who = who
         self._session = requests.Session()
-        self._session.headers["Authorization"] = f"Bearer {_text(found, 'accessToken')}"
-        # Its own address in every cloud: Azure's, China's, the government's.
-        self._endpoint = _text(_az("cloud", "show"), "endpoints", "resourceManager").rstrip("/")
+        self._session.headers["Authorization"] = f"Bearer {who.control_plane()}"
+        self._endpoint = who.endpoint
+        self._subscription = who.subscription or self._only_subscription()
 
     def cluster(self, group: str, name: str) -> dict[str, Any]:
         """The managed cluster as Azure describes it, with its pools as `agentPools`."""
@@ -78,10 +69,20 @@ class Azure:
         found = next((each for each in registries if each.get("name", "").lower() == name.lower()), None)
         if found is None:
             raise AzureError("registry", f"there is no registry {name} in the subscription {self._subscription}")
-        token = _az("acr", "login", "--name", name, "--expose-token", check="registry")
         properties = found.get("properties", {})
+        server = text_of(properties, "loginServer")
         abac = properties.get("roleAssignmentMode") == "AbacRepositoryPermissions"
-        return Registry(_text(properties, "loginServer"), abac, _text(token, "accessToken"))
+        return Registry(server, abac, self._who.registry(name, server))
+
+    def _only_subscription(self) -> str:
+        listed = self._ask("GET", "/subscriptions", _SUBSCRIPTIONS).get("value", [])
+        found = [text_of(each, "subscriptionId") for each in listed]
+        if len(found) != 1:
+            seen = f"sees {len(found)} subscriptions ({', '.join(found)})" if found else "sees no subscription"
+            raise AzureError(
+                "sign-in", f"whoever is signed in {seen}: set AZURE_SUBSCRIPTION_ID to the one that is meant"
+            )
+        return found[0]
 
     def _path(self, group: str, name: str) -> str:
         where = f"/subscriptions/{self._subscription}/resourceGroups/{group}"
@@ -95,7 +96,7 @@ class Azure:
             raise AzureError("control-plane", f"{self._endpoint} does not answer: {error}") from None
         what = path.rpartition("/providers/")[2]
         if answer.status_code == requests.codes.unauthorized:
-            raise AzureError("sign-in", f"Azure takes the sign-in no more ({_said(answer)}): az login")
+            raise AzureError("sign-in", f"Azure takes the sign-in no more ({_said(answer)}): {self._who.again}")
         if answer.status_code == requests.codes.forbidden:
             raise AzureError("permissions", f"whoever is signed in may not ask for {what}: {_said(answer)}")
         if not answer.ok:
@@ -117,37 +118,3 @@ def _said(answer: requests.Response) -> str:
         return " ".join(f"{told['code']}: {told['message']}".split())
     except (ValueError, KeyError, AttributeError, TypeError):
         return answer.reason
-
-
-def _az(*words: str, check: str = "sign-in") -> dict[str, Any]:
-    """What an az command prints."""
-    command = f"az {' '.join(words[:2])}"
-    try:
-        done = subprocess.run(
-            ["az", *words, "--output", "json"], capture_output=True, text=True, check=False, timeout=2 * _SECONDS
-        )
-    except FileNotFoundError:
-        raise AzureError("sign-in", "az is not installed: --aks signs in by the Azure CLI") from None
-    except subprocess.TimeoutExpired:
-        raise AzureError(check, f"{command} did not answer within {2 * _SECONDS} s") from None
-    if done.returncode:
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        said = " ".join(line.removeprefix("ERROR: ") for line in lines if not line.startswith("WARNING"))
-        advice = "" if "az login" in said else "; if the sign-in has expired: az login"
-        raise AzureError(check, f"{command}: {said or f'it ended with status {done.returncode}'}{advice}")
-    try:
-        found = json.loads(done.stdout)
-    except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise AzureError(check, f"{command} printed no JSON object")
-    return found
-
-
-def _text(found: Mapping[str, Any], *keys: str) -> str:
-    value: Any = found
-    for key in keys:
-        value = value.get(key) if isinstance(value, Mapping) else None
-    if not isinstance(value, str) or not value:
-        raise AzureError("control-plane", f"an answer of Azure has no {'.'.join(keys)}")
-    return value

@@ -49,9 +49,15 @@ CHECKS: Mapping[str, tuple[str, str]] = {
         "AKS: AcrPull of the kubelet identity",
     ),
     "push": ("The suite may push to the registry.", "ACR: AcrPush"),
-    "registry": ("The registry exists, and gives a token.", "ACR: az acr login --expose-token"),
+    "registry": (
+        "The registry exists, and gives a token.",
+        "ACR: az acr login --expose-token, or POST /oauth2/exchange",
+    ),
     "room": ("The pool has room for the suite's pods.", "Kubernetes: allocatable pods of nodes"),
-    "sign-in": ("Somebody is signed in to Azure.", "az account get-access-token"),
+    "sign-in": (
+        "Somebody is signed in to Azure.",
+        "az account get-access-token, or azure-identity's DefaultAzureCredential",
+    ),
     "subpath": (
         "Nodes run containerd 2.2 or later, which does not ignore the subPath of an image volume.",
         f"{_OBSERVED}; containerd#11580, Azure/AKS#5730",

@@ -10,6 +10,7 @@ from conformance.targets.pools import MadePool, PoolTextError, parse_pools
 from conformance.targets.target import Description, Finding
 
 __all__ = [
+    "AKS_SIGN_IN",
     "NODE_IMAGE",
     "REGISTRY_IMAGE",
     "REGISTRY_PASSWORD",
@@ -26,6 +27,7 @@ NODE_IMAGE = "kindest/node@sha256:3489c7674813ba5d8b1a9977baea8a6e553784dab7b847
 REGISTRY_IMAGE = "registry:3"
 # What the Terraform of the sample system calls them unless told otherwise.
 AKS_RESOURCE_GROUP, AKS_NAME = "rg-oci-artifact-demo", "aks-oci-demo"
+AKS_SIGN_IN = ("auto", "az", "identity")
 # The environment variable with the password of --registry-user, which a command line would show to everyone.
 REGISTRY_PASSWORD = "IMGVOL_REGISTRY_PASSWORD"  # noqa: S105
 
@@ -40,7 +42,7 @@ class TargetUnavailableError(Exception):
 
 def add_aks_options(add: Callable[..., object]) -> None:
     """Add the options that name a live AKS cluster, to a parser's `add_argument` or pytest's `addoption`."""
-    add("--aks", action="store_true", help="a live AKS cluster and its ACR, signed in by az")
+    add("--aks", action="store_true", help="a live AKS cluster and its ACR")
     add(
         "--aks-resource-group",
         default=AKS_RESOURCE_GROUP,
@@ -49,6 +51,13 @@ def add_aks_options(add: Callable[..., object]) -> None:
     )
     add("--aks-name", default=AKS_NAME, metavar="NAME", help="its name (default: %(default)s)")
     add("--acr", default="", metavar="NAME", help="the name of its registry (default: $ACR_NAME)")
+    add(
+        "--aks-sign-in",
+        default=AKS_SIGN_IN[0],
+        choices=AKS_SIGN_IN,
+        help="who the suite is to Azure. az: who is signed in there; identity: whom azure-identity finds (pip install "
+        "'imgvol[azure]'), az or not; auto: az where it is on the PATH, else identity (default: %(default)s)",
+    )
 
 
 @dataclass(frozen=True)
@@ -60,6 +69,7 @@ class Options:
     aks_resource_group: str = AKS_RESOURCE_GROUP
     aks_name: str = AKS_NAME
     acr: str = ""
+    aks_sign_in: str = AKS_SIGN_IN[0]
     kubeconfig: str = ""
     registry: str = ""
     pull_registry: str = ""

@@ -215,13 +215,13 @@ class TestAzure:
             def get_token(self, *scopes: str) -> SimpleNamespace:
                 raise RuntimeError(CANARY)
 
-        monkeypatch.setattr("packager.entra._default", Nobody)
+        monkeypatch.setattr("packager.entra.default_credential", Nobody)
         assert find_credentials("example.azurecr.io", {"HOME": "/nonexistent"}) is None
         with pytest.raises(packager.PackagerError, match=r"cannot get an Entra token for x.azurecr.io: RuntimeError$"):
             azure_credentials("x.azurecr.io", Nobody())
 
     def test_only_for_azure(self, monkeypatch) -> None:
-        monkeypatch.setattr("packager.entra._default", lambda: pytest.fail("Azure was asked"))
+        monkeypatch.setattr("packager.entra.default_credential", lambda: pytest.fail("Azure was asked"))
         assert find_credentials("azurecr.io.example", {"HOME": "/nonexistent"}) is None
 
 
