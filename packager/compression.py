@@ -31,7 +31,7 @@ class Compressor(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         """Take more input."""
 
     def finish(self) -> None:
@@ -87,7 +87,7 @@ class Compression:
             return ()
         return (f"this Python's zlib is zlib-ng {version}: other hosts get another digest, but the same diff_id",)
 
-    def compressor(self, write: Callable[[bytes], object], *, jobs: int | None = None) -> Compressor:
+    def compressor(self, write: Callable[[bytes | bytearray], object], *, jobs: int | None = None) -> Compressor:
         """What compresses for `write`, in `jobs` threads: by default one for each processor."""
         jobs = default_jobs() if jobs is None else jobs
         if jobs < 1:
@@ -116,7 +116,7 @@ def default_jobs() -> int:
 
 
 class _Plain:
-    def __init__(self, write: Callable[[bytes], object]) -> None:
+    def __init__(self, write: Callable[[bytes | bytearray], object]) -> None:
         self._write = write
 
     def __enter__(self) -> Self:
@@ -125,7 +125,7 @@ class _Plain:
     def __exit__(self, *_: object) -> None:
         """Nothing was opened."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         self._write(data)
 
     def finish(self) -> None:

@@ -95,23 +95,24 @@ def directory_contents(tree: Tree, count: Count) -> dict[str, Content]:
     count.total += before.size
     found = {}
     for entry in tree.walk():
-        content = _packed(entry, count)
+        content = _packed(tree, entry, count)
         found[content.path] = content
     if tree.fingerprint() != before.fingerprint:
         raise PackagerError(f"{tree.path} changed while it was compared; compare again when nothing writes to it")
     return found
 
 
-def _packed(entry: Entry, count: Count) -> Content:
-    path, status = entry.path.decode(), entry.status
-    if stat.S_ISDIR(status.st_mode):
+def _packed(tree: Tree, entry: Entry, count: Count) -> Content:
+    path = entry.path.decode()
+    if entry.kind == stat.S_IFDIR:
         return Content(path, "directory", "", _DIRECTORY_MODE)
-    if stat.S_ISLNK(status.st_mode):
-        return Content(path, "symlink", entry.target.decode())
+    if entry.kind == stat.S_IFLNK:
+        return Content(path, "symlink", tree.target(entry).decode())
     digest, size = hashlib.sha256(), 0
     try:
         file = os.open(entry.name, _OPEN_FILE, dir_fd=entry.parent)
         try:
+            mode = 0o755 if os.fstat(file).st_mode & 0o111 else 0o644
             while chunk := os.read(file, _CHUNK):
                 digest.update(chunk)
                 size += len(chunk)
@@ -120,7 +121,6 @@ def _packed(entry: Entry, count: Count) -> Content:
             os.close(file)
     except OSError as error:
         raise from_os_error(error, f"read {show(entry.path)}") from error
-    mode = 0o755 if status.st_mode & 0o111 else 0o644
     return Content(path, "file", "", mode, size, f"sha256:{digest.hexdigest()}")
 
 

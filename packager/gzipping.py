@@ -78,7 +78,7 @@ class ParallelGzip:
         if self._workers:
             self._workers.shutdown(cancel_futures=True)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         """Take more input."""
         self._buffer += data
         # One byte is kept back: the last block is compressed otherwise than the rest.

@@ -12,7 +12,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -97,17 +97,14 @@ class LayerWriter:
         """A regular file, 0755 or 0644, of exactly `size` bytes of `content`."""
         mode = 0o755 if executable else 0o644
         self._entries += 1
-        batch = self._batch
-        batch += tarwriter.header(path, tarwriter.FILE, mode=mode, mtime=self._mtime, size=size)
+        self._batch += tarwriter.header(path, tarwriter.FILE, mode=mode, mtime=self._mtime, size=size)
         left = size
         for chunk in content:
             left -= len(chunk)
-            batch += chunk
-            if len(batch) >= _BATCH:
-                self._hand_on()
+            self._plain(chunk)
         if left:
             raise PackagerError(f"{show(path)} was to be {size} bytes long and is {size - left}")
-        batch += tarwriter.padding(size)
+        self._batch += tarwriter.padding(size)
 
     def finish(self) -> Layer:
         """End the archive; the caller closes the layer."""
@@ -130,13 +127,12 @@ class LayerWriter:
             self._hand_on()
 
     def _hand_on(self) -> None:
-        data = bytes(self._batch)
-        self._batch.clear()
+        data, self._batch = self._batch, bytearray()
         self._plain_hash.update(data)
         self._plain_size += len(data)
         self._compressor.write(data)
 
-    def _store(self, data: bytes) -> None:
+    def _store(self, data: bytes | bytearray) -> None:
         self._hash.update(data)
         self._size += len(data)
         rest = memoryview(data)
@@ -165,19 +161,14 @@ def tree_layer(
         before = tree.survey()
         done = 0
         for entry in tree.walk():
-            mode = entry.status.st_mode
-            if stat.S_ISDIR(mode):
+            if entry.kind == stat.S_IFDIR:
                 writer.directory(entry.path)
-            elif stat.S_ISLNK(mode):
-                writer.symlink(entry.path, entry.target)
-            elif stat.S_ISREG(mode):
-                size = entry.status.st_size
-                writer.file(entry.path, _content(entry, tree.path), size, executable=bool(mode & 0o111))
-                done += size
+            elif entry.kind == stat.S_IFLNK:
+                writer.symlink(entry.path, tree.target(entry))
+            else:
+                done += _add_file(writer, entry, tree.path)
                 if progress:
                     progress("pack", done, before.size)
-            else:
-                raise changed(entry.path, tree.path)
         if tree.fingerprint() != before.fingerprint:
             raise changed(tree.changed_since(started), tree.path)
         return replace(writer.finish(), warnings=before.warnings + compression.warnings)
@@ -191,8 +182,11 @@ def source_date_epoch() -> int:
     return int(text)
 
 
-def _content(entry: Entry, tree: Path) -> Iterable[bytes]:
-    """A file's bytes; raises PackagerError if it is not, or does not stay, the file the walk saw."""
+def _add_file(writer: LayerWriter, entry: Entry, tree: Path) -> int:
+    """Add a file; its size. Raises PackagerError if it is none, or is not read to its end.
+
+    Whether it stayed the same meanwhile, the tree's fingerprints tell.
+    """
     try:
         file = os.open(entry.name, _OPEN_FILE, dir_fd=entry.parent)
     except PermissionError as error:
@@ -200,25 +194,28 @@ def _content(entry: Entry, tree: Path) -> Iterable[bytes]:
     except OSError as error:
         raise changed(entry.path, tree) from error
     try:
-        if _state(os.fstat(file)) != _state(entry.status):
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
             raise changed(entry.path, tree)
-        left = entry.status.st_size
-        while left:
-            chunk = os.read(file, min(left, _CHUNK))
-            if not chunk:
-                raise changed(entry.path, tree)
-            left -= len(chunk)
-            yield chunk
-        if _state(os.fstat(file)) != _state(entry.status):
-            raise changed(entry.path, tree)
-    except OSError as error:
-        raise from_os_error(error, f"read {show(entry.path)}") from error
+        size = status.st_size
+        content = _pieces(file, size, entry.path, tree)
+        writer.file(entry.path, content, size, executable=bool(status.st_mode & 0o111))
     finally:
         os.close(file)
+    return size
 
 
-def _state(status: os.stat_result) -> tuple[int, ...]:
-    return (status.st_ino, status.st_mode, status.st_size, status.st_mtime_ns)
+def _pieces(file: int, size: int, path: bytes, tree: Path) -> Iterator[bytes]:
+    left = size
+    while left:
+        try:
+            chunk = os.read(file, min(left, _CHUNK))
+        except OSError as error:
+            raise from_os_error(error, f"read {show(path)}") from error
+        if not chunk:
+            raise changed(path, tree)
+        left -= len(chunk)
+        yield chunk
 
 
 def _nameless_file(place: Path) -> int:

@@ -18,11 +18,9 @@ from packager.errors import PackagerError, UsageError, from_os_error
 from packager.images import FileBlob, Image, Variant
 from packager.layers import Progress
 from packager.layouts import is_layout
-from packager.loading import load
 from packager.packing import build_image, build_program_image
 from packager.platforms import DEFAULT_PLATFORMS
 from packager.references import Reference
-from packager.sources import LayoutSource
 
 if TYPE_CHECKING:
     from packager.uploads import Mode
@@ -182,6 +180,9 @@ def _push(
 @contextlib.contextmanager
 def _layout_image(path: str | os.PathLike[str]) -> Iterator[Image]:
     """The image in a layout, every byte of it held to its digest before any is sent."""
+    from packager.loading import load
+    from packager.sources import LayoutSource
+
     source = LayoutSource(path)
     loaded = load(source)
     with contextlib.ExitStack() as stack:

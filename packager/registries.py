@@ -1,8 +1,7 @@
-"""Registries over the distribution API, on the `oras` package.
+"""Registries over the distribution API (distribution-spec 1.1), on `requests`.
 
-`oras.provider.Registry` gives the session, the naming of repositories and the blob requests. What decides
-whether a push arrives is done here instead, because oras 0.2.43 (pinned;
-tests/packager/test_oras_contract.py shows each)
+Not on the `oras` package: what decides whether a push arrives would be done here nevertheless, and importing it takes
+more memory than packing. oras 0.2.43 (tests/packager/test_oras_contract.py shows each)
 
 - waits two minutes on a wrong password and forever on a silent registry, yet gives up at the first 429 or 503;
 - reads a blob whole to send it, and re-sends a chunk blindly;
@@ -20,7 +19,6 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-import oras.provider
 import requests
 
 from packager.answers import TRANSIENT, BrokenError, MissingError, is_final, reason, said
@@ -44,7 +42,7 @@ _PIECE = 256 << 10
 _MAX_MANIFEST = 4 << 20  # the least that registries must take is the most that they do (distribution-spec)
 
 
-class RegistryClient(oras.provider.Registry):  # type: ignore[misc]  # oras has no types
+class RegistryClient:
     """One repository in a registry, for one piece of work.
 
     Plain http for loopback addresses only. `pause` sleeps between attempts. Every method raises
@@ -59,7 +57,7 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]  # oras has 
         push: bool = False,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
-        super().__init__(hostname=reference.registry, insecure=reference.is_loopback)
+        self.session = requests.Session()
         self.reference = reference
         self._authenticator = Authenticator(reference, "pull,push" if push else "pull", credentials)
         self._pause = pause
@@ -130,7 +128,7 @@ class RegistryClient(oras.provider.Registry):  # type: ignore[misc]  # oras has 
         stream: bool = False,
         attempts: int = _ATTEMPTS,
     ) -> requests.Response:
-        """One request of oras's, with our authentication, time-outs and bounded retries.
+        """One request, with authentication, time-outs and bounded retries.
 
         Repeated are requests that do the same when done twice, and any that the registry says it did not
         begin (429). Chunks of a blob are not: packager.uploads asks first what has arrived.

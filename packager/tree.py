@@ -36,22 +36,22 @@ _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_PATH = 3900
 # How Python decoded the names it gives us: what os.fsencode looks up for each.
 _ENCODING = (sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
+_CONTENT = -1  # not an entry, but what is in a directory
 _CLOCK_TICK = 20_000_000  # by so many ns file systems' clocks may be behind the system's
 
 
 class Entry(NamedTuple):  # a million of them are made: a frozen dataclass takes four times as long
     """One entry of a tree.
 
-    `path` is relative to the root, without slashes at the ends, and `name` its last component; `status` is
-    the entry's own (never a link's target's); `parent` is a descriptor of its directory, open until the walk
-    goes on; `target` is a link's.
+    `path` is relative to the root, without slashes at the ends, and `name` its last component; `kind` is
+    stat.S_IFDIR, stat.S_IFLNK or, for what has to be looked at or opened to be known, 0; `parent` is a descriptor of
+    its directory, open until the walk goes on.
     """
 
     path: bytes
     name: bytes
-    status: os.stat_result
+    kind: int
     parent: int
-    target: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -100,16 +100,16 @@ class Tree:
         try:
             while levels:
                 parent, prefix, names = levels[-1]
-                name = next(names, None)
-                if name is None:
+                for name, kind in names:
+                    if kind == _CONTENT:
+                        path = prefix + name[:-1]
+                        child = self._open_directory(path, name[:-1], parent)
+                        levels.append((child, path + b"/", self._names(child, path)))
+                        break
+                    yield Entry(prefix + name, name, kind, parent)
+                else:
                     os.close(parent)
                     levels.pop()
-                elif name.endswith(b"/"):
-                    path = prefix + name[:-1]
-                    child = self._open_directory(path, name[:-1], parent)
-                    levels.append((child, path + b"/", self._names(child, path)))
-                else:
-                    yield self._entry(prefix + name, name, parent)
         finally:
             for descriptor, _, _ in levels:
                 os.close(descriptor)
@@ -122,15 +122,17 @@ class Tree:
         collisions = _Collisions()
         for entry in self.walk():
             entries += 1
-            refusal = self._refusal(entry)
+            status = self._status(entry)
+            target = self.target(entry) if stat.S_ISLNK(status.st_mode) else b""
+            refusal = self._refusal(entry, status.st_mode, target)
             if refusal:
                 refusals += 1
                 first = first or f"cannot pack {show(entry.path)}: {refusal}"
             else:
                 collisions.see(entry)
-            if stat.S_ISREG(entry.status.st_mode):
-                size += entry.status.st_size
-            fingerprint.update(_identity(entry))
+            if stat.S_ISREG(status.st_mode):
+                size += status.st_size
+            fingerprint.update(_identity(entry, status, target))
         if refusals:
             more = f" (and {refusals - 1} more like it)" if refusals > 1 else ""
             raise PackagerError(first + more)
@@ -142,7 +144,9 @@ class Tree:
         """As in a `Survey`, of the tree as it is now."""
         fingerprint = hashlib.blake2b()
         for entry in self.walk():
-            fingerprint.update(_identity(entry))
+            status = self._status(entry)
+            target = self.target(entry) if stat.S_ISLNK(status.st_mode) else b""
+            fingerprint.update(_identity(entry, status, target))
         return fingerprint.digest()
 
     def changed_since(self, moment: int) -> bytes:
@@ -152,14 +156,28 @@ class Tree:
         """
         found = b""
         for entry in self.walk():
-            if entry.status.st_ctime_ns >= moment - _CLOCK_TICK:
-                if not stat.S_ISDIR(entry.status.st_mode):
+            if self._status(entry).st_ctime_ns >= moment - _CLOCK_TICK:
+                if entry.kind != stat.S_IFDIR:
                     return entry.path
                 found = found or entry.path
         return found
 
-    def _refusal(self, entry: Entry) -> str:
-        kind = stat.S_IFMT(entry.status.st_mode)
+    def target(self, entry: Entry) -> bytes:
+        """Where a link leads."""
+        try:
+            return os.readlink(entry.name, dir_fd=entry.parent)
+        except OSError as error:
+            raise _unreadable(error, entry.path, self.path) from error
+
+    def _status(self, entry: Entry) -> os.stat_result:
+        """The entry's own, never a link's target's."""
+        try:
+            return os.stat(entry.name, dir_fd=entry.parent, follow_symlinks=False)
+        except OSError as error:
+            raise _unreadable(error, entry.path, self.path) from error
+
+    def _refusal(self, entry: Entry, mode: int, target: bytes) -> str:
+        kind = stat.S_IFMT(mode)
         if kind in _SPECIAL:
             return f"a {_SPECIAL[kind]} has no place in an image; remove it"
         if entry.name.startswith(b".wh."):
@@ -173,17 +191,17 @@ class Tree:
         if len(entry.path) > _MAX_PATH:
             return f"its path is {len(entry.path)} bytes long, and a node takes no more than {_MAX_PATH}"
         if stat.S_ISLNK(kind):
-            if entry.target.startswith(b"/"):
-                where = show(entry.target)
+            if target.startswith(b"/"):
+                where = show(target)
                 return f"the link leads to {where}; only relative links keep their meaning in a volume"
             try:
-                entry.target.decode()
+                target.decode()
             except UnicodeDecodeError:
                 return "the link's target is not UTF-8"
-            if b"\n" in entry.target:
+            if b"\n" in target:
                 return "the link's target holds a line break"
-            if leaves_root(entry.path, entry.target, self._read_link):
-                return f"the link leads outside the directory, to {show(entry.target)}; a volume ends at its root"
+            if leaves_root(entry.path, target, self._read_link):
+                return f"the link leads outside the directory, to {show(target)}; a volume ends at its root"
         return ""
 
     def _read_link(self, path: bytes) -> bytes | None:
@@ -192,37 +210,31 @@ class Tree:
         except OSError:
             return None
 
-    def _names(self, directory: int, path: bytes) -> Iterator[bytes]:
-        """The names in a directory, each directory once as itself and once, with a slash, as what it holds.
+    def _names(self, directory: int, path: bytes) -> Iterator[tuple[bytes, int]]:
+        """The names in a directory and their kinds, each directory once as itself and once, with a slash, as what it
+        holds.
 
         Sorted together they interleave as whole paths do: `a`, `a.txt`, then what is in `a/`.
         """
-        names: list[bytes] = []
+        kinds: dict[bytes, int] = {}
         try:
             with os.scandir(directory) as found:
                 for item in found:
                     name = item.name.encode(*_ENCODING)
-                    names.append(name)
                     if item.is_dir(follow_symlinks=False):
-                        names.append(name + b"/")
+                        kinds[name] = stat.S_IFDIR
+                        kinds[name + b"/"] = _CONTENT
+                    else:
+                        kinds[name] = stat.S_IFLNK if item.is_symlink() else 0
         except OSError as error:
             raise from_os_error(error, f"read the directory {show(path or b'.')}") from error
-        names.sort()
-        return iter(names)
+        return ((name, kinds[name]) for name in sorted(kinds))
 
     def _open_directory(self, path: bytes, name: bytes, parent: int) -> int:
         try:
             return os.open(name, _OPEN_DIRECTORY, dir_fd=parent)
         except OSError as error:
             raise _unreadable(error, path, self.path) from error
-
-    def _entry(self, path: bytes, name: bytes, parent: int) -> Entry:
-        try:
-            status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-            target = os.readlink(name, dir_fd=parent) if stat.S_ISLNK(status.st_mode) else b""
-        except OSError as error:
-            raise _unreadable(error, path, self.path) from error
-        return Entry(path, name, status, parent, target)
 
 
 def changed(path: bytes, tree: Path) -> PackagerError:
@@ -269,11 +281,11 @@ def _normal(name: bytes) -> str:
     return unicodedata.normalize("NFC", name.decode())
 
 
-def _identity(entry: Entry) -> bytes:
+def _identity(entry: Entry, status: os.stat_result, target: bytes) -> bytes:
     """What changes when an entry is changed."""
-    status, path = entry.status, entry.path
+    path = entry.path
     numbers = (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
-    return struct.pack("<IqqqI", *numbers, len(path)) + path + entry.target
+    return struct.pack("<IqqqI", *numbers, len(path)) + path + target
 
 
 def _is_within(path: bytes, ancestor: bytes) -> bool:

@@ -18,8 +18,7 @@ else:
 
 __all__ = ["ParallelZstd", "zstd", "zstd_codec"]
 
-_JOB = 4 << 20
-_PIECE = 1 << 20
+_JOB = 1 << 20  # as small as larger ones make it, and each worker holds a few
 
 
 def zstd_codec(level: int) -> str:
@@ -30,12 +29,11 @@ def zstd_codec(level: int) -> str:
 class ParallelZstd:
     """A writer that hands on its input as one zstd frame with a checksum, compressed by `jobs` threads.
 
-    Memory is a few jobs of 4 MiB for each thread.
+    Memory is a few jobs of 1 MiB for each thread.
     """
 
     def __init__(self, write: Callable[[bytes], object], *, level: int, jobs: int) -> None:
         self._write = write
-        self._buffer = bytearray()
         option = zstd.CompressionParameter
         self._compressor = zstd.ZstdCompressor(
             options={
@@ -54,16 +52,12 @@ class ParallelZstd:
     ) -> None:
         """The library has nothing to be closed."""
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | bytearray) -> None:
         """Take more input."""
-        self._buffer += data
-        if len(self._buffer) >= _PIECE:
-            self._hand_on(self._compressor.compress(self._buffer))
-            self._buffer = bytearray()
+        self._hand_on(self._compressor.compress(data))
 
     def finish(self) -> None:
         """Compress what is left, and end the frame."""
-        self._hand_on(self._compressor.compress(self._buffer))
         self._hand_on(self._compressor.flush())
 
     def _hand_on(self, compressed: bytes) -> None:
