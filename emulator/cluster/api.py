@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from emulator.cluster import admission, deletion, errors, services, strategies, subresources
+from emulator.cluster import admission, deletion, errors, reviews, services, strategies, subresources
 from emulator.cluster.kubelets import Kubelet
 from emulator.cluster.objects import Object, clone, identity, metadata
 from emulator.cluster.patches import apply_json_patch, apply_merge_patch, apply_strategic_patch
@@ -110,6 +110,8 @@ class Api:
         obj = self._taken(kind, obj, namespace)
         decode(kind, obj)
         set_defaults(kind, obj)
+        if resource in reviews.REVIEWS:
+            return reviews.review(kind, obj)
         admission.admit_create(self.store, kind, obj)
         strategies.prepare_for_create(kind, obj)
         _refuse(kind, obj, validate(kind, obj))

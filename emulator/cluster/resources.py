@@ -115,6 +115,13 @@ _ALL = (
         generation=True,
     ),
     ResourceType(
+        "selfsubjectaccessreviews",
+        "SelfSubjectAccessReview",
+        group="authorization.k8s.io",
+        namespaced=False,
+        verbs=("create",),
+    ),
+    ResourceType(
         "leases",
         "Lease",
         group="coordination.k8s.io",

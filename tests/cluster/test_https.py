@@ -236,3 +236,30 @@ def test_kubectl(server, tmp_path):
     assert "default" in kubectl("get", "ns")
     assert kubectl("label", "cm", "x", "seen=yes") == "configmap/x labeled\n"
     assert kubectl("delete", "cm", "-l", "seen=yes").startswith('configmap "x" deleted')
+
+
+def test_a_user_is_told_that_everything_is_allowed(ask):
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    spec = {"resourceAttributes": {"group": "apps", "resource": "deployments", "verb": "create"}}
+    asked = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": spec}
+    status, _, body = ask("POST", path, asked)
+    assert (status, body) == (201, {**asked, "metadata": {}, "status": {"allowed": True}})
+    assert ask("GET", path)[0] == 405
+    listed = ask("GET", "/apis/authorization.k8s.io/v1")[2]["resources"]
+    assert [(one["name"], one["verbs"]) for one in listed] == [("selfsubjectaccessreviews", ["create"])]
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({}, "spec.resourceAttributes: Invalid value: null: exactly one of nonResourceAttributes or resourceAttributes must be specified"),
+        (
+            {"resourceAttributes": {"verb": "get"}, "nonResourceAttributes": {"path": "/", "verb": "get"}},
+            'spec.nonResourceAttributes: Invalid value: {"path":"/","verb":"get"}: cannot be specified in combination with resourceAttributes',
+        ),
+    ],
+)  # fmt: skip
+def test_a_question_of_rights_is_about_one_thing(ask, spec, message):
+    status, _, body = ask("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {"spec": spec})
+    assert status == 422
+    assert body["message"] == f'SelfSubjectAccessReview.authorization.k8s.io "" is invalid: {message}'

@@ -46,7 +46,7 @@ def test_version_and_discovery(client):
     assert version.git_tree_state == "emulator"
     assert kubernetes.client.CoreApi(client).get_api_versions().versions == ["v1"]
     groups = [group.name for group in kubernetes.client.ApisApi(client).get_api_versions().groups]
-    assert groups == ["apps", "coordination.k8s.io", "discovery.k8s.io", "policy"]
+    assert groups == ["apps", "authorization.k8s.io", "coordination.k8s.io", "discovery.k8s.io", "policy"]
     names = {resource.name for resource in kubernetes.client.CoreV1Api(client).get_api_resources().resources}
     assert {"pods", "pods/log", "pods/proxy", "services/proxy", "namespaces/finalize", "events"} <= names
     for api in ("AppsV1Api", "CoordinationV1Api", "DiscoveryV1Api"):
