@@ -13,7 +13,7 @@ from conformance.targets.checks import finding, of_azure
 from conformance.targets.choice import Options, TargetUnavailableError
 from conformance.targets.interrupting import ended_as_by_ctrl_c
 from conformance.targets.kubelogin import without_kubelogin
-from conformance.targets.preflight import preflight
+from conformance.targets.preflight import Hints, preflight
 from conformance.targets.progress import Progress
 from conformance.targets.running import endpoint, existing
 from conformance.targets.sign_in import AzureError, sign_in
@@ -25,6 +25,10 @@ __all__ = ["ACR_NAME", "aks", "entered"]
 ACR_NAME = "ACR_NAME"
 _PATIENCE = 180.0
 _ABAC = "; this registry's roles are given by repository (ABAC), where AcrPull and AcrPush count for nothing: assign {}"
+_RIGHTS = (
+    "; assign it Azure Kubernetes Service RBAC Cluster Admin on the cluster, or, where Azure RBAC does not decide "
+    "inside it, bind it to the ClusterRole cluster-admin"
+)
 
 
 @contextlib.contextmanager
@@ -35,9 +39,9 @@ def aks(options: Options) -> Iterator[Description]:
     """
     progress = Progress()
     with ended_as_by_ctrl_c(progress, "aks"), entered(options, progress) as (description, found, registry):
-        hint = _ABAC.format("Container Registry Repository Reader and Writer") if registry.abac else ""
+        abac = _ABAC.format("Container Registry Repository Reader and Writer") if registry.abac else ""
         try:
-            yield preflight(description, progress, found, hint)
+            yield preflight(description, progress, found, Hints(abac, _RIGHTS))
         finally:
             with progress.step(f"{description.name}: removing what the run made"):
                 sweep(description, description.run, progress)

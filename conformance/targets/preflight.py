@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -21,7 +22,7 @@ from conformance.targets.daemon import innermost
 from conformance.targets.progress import Progress
 from conformance.targets.target import Description, Finding, NodeFingerprint, Target
 
-__all__ = ["preflight", "runtime_note", "version_of"]
+__all__ = ["Hints", "preflight", "runtime_note", "version_of"]
 
 _LEAST_CONTAINERD = (2, 1)
 _PREFLIGHT = "preflight"
@@ -34,6 +35,7 @@ _NEEDED = (
     ("", "namespaces", "", "delete"),
     ("", "nodes", "", "list"),
     ("", "pods", "", "create"),
+    ("", "pods", "", "list"),
     ("", "pods", "log", "get"),
     ("", "pods", "proxy", "get"),
     ("", "secrets", "", "create"),
@@ -42,19 +44,40 @@ _NEEDED = (
 )
 
 
+# How Kubernetes' authorizers say that a user lacks a right; admission, which answers 403 too, says something else.
+_LACKS_RIGHTS = re.compile(r'User ".*" cannot \w+ resource "')
+
+
+@dataclasses.dataclass(frozen=True)
+class Hints:
+    """What to say besides, and how to mend it: where the registry denies something, and where the cluster does."""
+
+    registry: str = ""
+    cluster: str = "; bind it to the ClusterRole cluster-admin, or to one with these rights"
+
+
 def preflight(
-    description: Description, progress: Progress, found: Sequence[Finding] = (), hint: str = ""
+    description: Description, progress: Progress, found: Sequence[Finding] = (), hints: Hints | None = None
 ) -> Description:
     """The description with what was found (after `found`), the pools to judge, and what the registry cannot do.
 
-    `hint` is what to say besides where pushing or pulling is denied. A pool whose nodes take no pods, or pull nothing,
-    is left out, its finding says why; where that leaves none, or nothing can be pushed, there is no target.
+    A pool whose nodes take no pods, or pull nothing, is left out, its finding says why; where that leaves none, or
+    nothing can be pushed, there is no target.
 
     Raises TargetUnavailableError, which names everything that is missing.
     """
+    hints = hints or Hints()
+    try:
+        return _preflight(description, progress, found, hints)
+    except RefusedError as refused:
+        told = f"the cluster of {description.name} refuses what the suite needs: {refused}{_mended(refused, hints)}"
+        raise TargetUnavailableError(told, [*found, finding("permissions", told, holds=False)]) from None
+
+
+def _preflight(description: Description, progress: Progress, found: Sequence[Finding], hints: Hints) -> Description:
     target = Target(description)
     with progress.step(f"{description.name}: the cluster"):
-        looked = [*found, *_cluster(target)]
+        looked = [*found, *_cluster(target, hints)]
     for node in target.fingerprint.nodes:
         where = f" in pool {node.pool}" if node.pool else ""
         progress.say(
@@ -63,17 +86,17 @@ def preflight(
     pools = _pools(target)
     looked += _nodes(target, pools)
     with progress.step(f"{description.name}: pushing to {description.registry.host}"):
-        looked.append(_push(dataclasses.replace(description, pools=tuple(filter(None, pools))), hint))
+        looked.append(_push(dataclasses.replace(description, pools=tuple(filter(None, pools))), hints.registry))
     _stop_if(looked, {"kubernetes", "nodes", "permissions", "push"}, pools)
     usable = [pool for pool in pools if not _failed(looked, {"nodes"}, pool)]
     with (
         progress.step(f"{description.name}: a pod that pulls from {description.registry.name}"),
         ThreadPoolExecutor() as go,
     ):
-        for each in go.map(lambda pool: _pull(target.of_pool(pool), hint), usable):
+        for each in go.map(lambda pool: _pull(target.of_pool(pool), hints), usable):
             looked += each
-    _stop_if(looked, {"pull"}, pools)
-    usable = [pool for pool in usable if not _failed(looked, {"pull"}, pool)]
+    _stop_if(looked, {"permissions", "pull"}, pools)
+    usable = [pool for pool in usable if not _failed(looked, {"permissions", "pull"}, pool)]
     lacks = dict(description.lacks)
     if not _deletes(target):
         lacks["registry-deletion"] = "this registry deletes no blobs"
@@ -119,7 +142,7 @@ def _stop_if(found: Sequence[Finding], checks: set[str], pools: Sequence[str]) -
         raise TargetUnavailableError(told, _spread(found, pools))
 
 
-def _cluster(target: Target) -> list[Finding]:
+def _cluster(target: Target, hints: Hints) -> list[Finding]:
     from kubernetes.config import ConfigException
 
     def unavailable(message: str) -> TargetUnavailableError:
@@ -128,17 +151,24 @@ def _cluster(target: Target) -> list[Finding]:
     try:
         fingerprint = target.fingerprint
     except RefusedError as refused:
-        raise unavailable(f"the cluster does not let us look at its nodes: {refused}") from None
+        raise unavailable(
+            f"the cluster does not let us look at its nodes: {refused}{_mended(refused, hints)}"
+        ) from None
     except (ConfigException, OSError, urllib3.exceptions.HTTPError) as error:
         raise unavailable(
             f"the cluster of {target.description.kubeconfig} does not answer: {innermost(error)}"
         ) from None
     if not fingerprint.nodes:
         raise unavailable("the cluster has no nodes")
-    return [*of_versions(fingerprint, _pools(target)), *_permissions(target)]
+    return [*of_versions(fingerprint, _pools(target)), *_permissions(target, hints)]
 
 
-def _permissions(target: Target) -> list[Finding]:
+def _mended(refused: RefusedError, hints: Hints) -> str:
+    """How to mend a refusal, where it is for want of rights."""
+    return hints.cluster if _LACKS_RIGHTS.search(str(refused)) else ""
+
+
+def _permissions(target: Target, hints: Hints) -> list[Finding]:
     """Whether the user may do what the suite does; nothing where the cluster has no such reviews."""
     kube, denied = Kube(target.kube), []
     for group, resource, subresource, verb in _NEEDED:
@@ -155,7 +185,9 @@ def _permissions(target: Target) -> list[Finding]:
         if not status.get("allowed"):
             denied.append(f"{verb} {'/'.join(filter(None, (resource, subresource)))}")
     told = (
-        f"{target.description.kubeconfig}'s user may not {', '.join(denied)}" if denied else f"{len(_NEEDED)} asked for"
+        f"the user of {target.name} may not {', '.join(denied)}{hints.cluster}"
+        if denied
+        else f"{len(_NEEDED)} rights asked about: all are given"
     )
     return [finding("permissions", told, holds=not denied)]
 
@@ -203,24 +235,25 @@ def _push(description: Description, hint: str) -> Finding:
     return finding("push", f"pushed to {where.host}", holds=True)
 
 
-def _pull(target: Target, hint: str) -> list[Finding]:
+def _pull(target: Target, hints: Hints) -> list[Finding]:
     """Run the probe in a pod of a pool, and ask whether one with an image volume would be admitted."""
     run, pool = target.description.run, target.pool
     try:
         cluster = Cluster(target, "-".join(filter(None, (run, pool, _PREFLIGHT))))
     except RefusedError as refused:
-        told = f"the user of {target.description.kubeconfig} may not make namespaces: {refused}"
-        return [finding("pull", told, pool, holds=False)]
+        told = f"the cluster of {target.name} refuses new namespaces: {refused}{_mended(refused, hints)}"
+        return [finding("permissions", told, pool, holds=False)]
     except NotSeenError as unseen:
         return [finding("pull", f"the cluster gives new namespaces no service account: {unseen}", pool, holds=False)]
     try:
         lab = Lab(cluster, run, run, nonce=_PREFLIGHT)
-        return [_pulled(lab, hint), _admitted(lab)]
+        pulled = _pulled(lab, hints)
+        return [pulled] if pulled.check == "permissions" else [pulled, _admitted(lab)]
     finally:
         cluster.remove()
 
 
-def _pulled(lab: Lab, hint: str) -> Finding:
+def _pulled(lab: Lab, hints: Hints) -> Finding:
     target, pool = lab.target, lab.target.pool
     pod: Object = {
         "metadata": {"name": _PREFLIGHT},
@@ -229,13 +262,14 @@ def _pulled(lab: Lab, hint: str) -> Finding:
     try:
         seen = lab.run(pod)
     except RefusedError as refused:
-        told = f"the user of {target.description.kubeconfig} may not run pods: {refused}"
-        return finding("pull", told, pool, holds=False)
+        told = f"the cluster of {target.name} refuses the suite's pods: {refused}"
+        lacks = _mended(refused, hints)
+        return finding("permissions" if lacks else "pull", told + lacks, pool, holds=False)
     except NotSeenError as unseen:
         return finding("pull", f"no node runs a pod: {unseen}", pool, holds=False)
     if seen.outcome == "mounted":
         return finding("pull", f"pulled {target.registry.name}", pool, holds=True)
-    told = f"nodes do not pull from {target.registry.name}: {seen.outcome}: {seen.message}{hint}"
+    told = f"nodes do not pull from {target.registry.name}: {seen.outcome}: {seen.message}{hints.registry}"
     return finding("pull", told, pool, holds=False)
 
 

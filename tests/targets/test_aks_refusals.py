@@ -1,0 +1,135 @@
+"""Whole runs with `--aks` on a cluster that refuses: missing rights, policies, quotas. Each is said in words."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from azure_standin import ACR, BIN, Standin, pool
+from gate import AZURE, USER, Gate, safeguards
+
+import emulator
+from conformance.kube import Kube, path_of
+from conformance.targets.azure import NOBODY
+
+ROOT = Path(__file__).parents[2]
+CLAIM, WITHOUT_VOLUME = "mount/content-visible-byte-for-byte", "api/empty-reference-rejected"
+ROLE = "assign it Azure Kubernetes Service RBAC Cluster Admin on the cluster"
+
+
+@pytest.fixture(scope="module")
+def started():
+    with emulator.start(private_registry=(NOBODY, "acr-token"), pools=("name=one",), speed=10.0) as up:
+        yield up
+
+
+@pytest.fixture
+def gate(started):
+    gate = Gate(started.kubeconfig)
+    yield gate
+    gate.close()
+
+
+@pytest.fixture
+def run(started, gate, tmp_path):
+    """Run the suite behind the gate: what it printed, its exit status, verdicts by claim with their evidence."""
+    azure = Standin(tmp_path, gate.kubeconfig, started.private_registry, "acr-token")
+    azure.pools = [pool("one")]
+
+    def run(*claims):
+        command = [sys.executable, "-m", "pytest", "conformance", "-n0", "-p", "no:cacheprovider", "--aks"]
+        place = [f"--acr={ACR}", f"--pull-registry={started.registry}", f"--report={tmp_path}"]
+        done = subprocess.run(
+            [*command, *place, *(f"--claim={claim}" for claim in claims)],
+            cwd=ROOT,
+            env={**os.environ, **azure.environment, "PATH": f"{BIN}:{os.environ['PATH']}", "IMGVOL_PATIENCE": "60"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        said = done.stdout + done.stderr
+        assert "Traceback" not in said
+        assert left(started) == [], said
+        told = json.loads((tmp_path / "results.json").read_text())["claims"]
+        return said, done.returncode, {one["id"]: (one["verdict"], one["evidence"]) for one in told}
+
+    yield run
+    azure.close()
+
+
+def left(started):
+    from kubernetes import config
+
+    kube = Kube(config.new_client_from_config(str(started.kubeconfig)))
+    found = kube.get(path_of("namespaces"), {"labelSelector": "imgvol.dev/run"})["items"]
+    return [one["metadata"]["name"] for one in found if "deletionTimestamp" not in one["metadata"]]
+
+
+@pytest.mark.parametrize("right", [("create", "namespaces"), ("create", "pods"), ("get", "pods/log")])
+def test_a_right_that_is_missing_is_asked_about_first(gate, run, right):
+    gate.denied = {right}
+    said, status, verdicts = run(CLAIM)
+    assert status == 1
+    assert verdicts["preflight/permissions"][0] == "fail"
+    told = f"the user of aks aks-oci-demo may not {' '.join(right)}; {ROLE}"
+    assert verdicts["preflight/permissions"][1].startswith(told)
+    assert told in said
+    assert CLAIM not in verdicts
+
+
+@pytest.mark.parametrize("right", [("create", "namespaces"), ("create", "pods"), ("list", "nodes"), ("list", "pods")])
+def test_a_right_that_nobody_could_be_asked_about(gate, run, right):
+    gate.denied, gate.reviews = {right}, False
+    said, status, verdicts = run(CLAIM)
+    assert status == 1
+    why = next(evidence for verdict, evidence in verdicts.values() if verdict == "fail")
+    verb, resource = right
+    assert f'{resource} is forbidden: User "{USER}" cannot {verb} resource "{resource}" in API group "" ' in why
+    assert f"{AZURE}; {ROLE}" in why
+    assert why in said
+    assert CLAIM not in verdicts
+
+
+def test_a_policy_that_refuses_image_volumes(gate, run):
+    gate.admit = safeguards
+    said, status, verdicts = run(CLAIM, WITHOUT_VOLUME)
+    assert status == 1
+    verdict, why = verdicts["preflight/admission"]
+    assert verdict == "fail"
+    assert why.startswith('admission webhook "validation.gatekeeper.sh" denied the request: [azurepolicy-k8sazurev3')
+    assert 'One of the volume types {"image"} is not allowed, pod: admission. ' in why
+    assert verdicts[CLAIM][0] == "fail"
+    assert 'One of the volume types {"image"} is not allowed' in verdicts[CLAIM][1]
+    assert {verdict for claim, (verdict, _) in verdicts.items() if claim.startswith("preflight/")} == {"pass", "fail"}
+    assert "preflight/admission" in said
+
+
+def test_a_validating_admission_policy(gate, run):
+    def admit(pod):
+        refused = safeguards(pod).partition("] ")[2]
+        name = pod["metadata"]["name"]
+        policy = (
+            f"pods \"{name}\" is forbidden: ValidatingAdmissionPolicy 'volumes' with binding 'all' denied request: "
+        )
+        return refused and policy + refused
+
+    gate.admit, gate.code, gate.reason = admit, 422, "Invalid"
+    _, status, verdicts = run(CLAIM)
+    assert status == 1
+    assert (
+        "ValidatingAdmissionPolicy 'volumes' with binding 'all' denied request: " in verdicts["preflight/admission"][1]
+    )
+    assert verdicts["preflight/admission"][0] == verdicts[CLAIM][0] == "fail"
+
+
+def test_a_cluster_that_refuses_every_pod(gate, run):
+    quota = "exceeded quota: none, requested: pods=1, used: pods=0, limited: pods=0"
+    gate.admit = lambda pod: f'pods "{pod["metadata"]["name"]}" is forbidden: {quota}'
+    said, status, verdicts = run(CLAIM)
+    assert status == 1
+    told = f'the cluster of aks aks-oci-demo refuses the suite\'s pods: pods "preflight" is forbidden: {quota}'
+    assert verdicts["preflight/pull"] == ("fail", told)
+    assert told in said
+    assert CLAIM not in verdicts
