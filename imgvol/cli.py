@@ -21,7 +21,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "verify": ("packager.cli", "report every rule that an image breaks"),
     "inspect": ("packager.cli", "show what an image is, by digests"),
     "diff": ("packager.cli", "show which files differ between two images or directories"),
-    "copy": ("packager.cli", "copy an image, with all its platforms and the digest it has"),
+    "copy": ("packager.cli", "copy an image as it is, with all its platforms or some"),
     "tag": ("packager.cli", "give an image in a registry more tags"),
     "attach": ("packager.cli", "attach a file, such as an SBOM, to an image in a registry"),
     "login": ("packager.cli", "check a user name and password at a registry, and store them for later"),

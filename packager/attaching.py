@@ -20,7 +20,7 @@ from packager.graphs import read_root
 from packager.images import DocumentBlob, FileBlob
 from packager.layers import Progress
 from packager.references import Reference
-from packager.referring import Referrer, list_by_tag, listed, referrer
+from packager.referring import Referrer, list_by_tag, referrer
 from packager.sources import open_source
 
 __all__ = ["Attached", "attach", "referrers"]
@@ -93,18 +93,12 @@ def attach(
 
 
 def referrers(
-    reference: str, *, artifact_type: str | None = None, auth: Credentials | None = None
+    reference: str | os.PathLike[str], *, artifact_type: str | None = None, auth: Credentials | None = None
 ) -> tuple[Referrer, ...]:
-    """What is attached to the image at `reference`, of `artifact_type` if one is given. Raises PackagerError."""
-    from packager.registries import RegistryClient
-
-    image = Reference.parse(reference)
-    who = credentials_for(image, auth)
-    with open_source(reference, who) as source:
-        digest = read_root(source).digest
-    client = RegistryClient(image, who)
-    with client.session:
-        found = [referrer(entry) for entry in listed(client, digest, artifact_type)]
+    """What is attached to the image at `reference`, or in a layout, of `artifact_type` if one is given. Raises
+    PackagerError."""
+    with open_source(reference, auth) as source:
+        found = [referrer(entry) for entry in source.referrers(read_root(source).digest, artifact_type)]
     return tuple(one for one in found if artifact_type in (None, one.artifact_type))
 
 

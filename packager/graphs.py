@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from packager.documents import Descriptor, Document
 from packager.errors import PackagerError
 from packager.loading import descriptors
+from packager.referring import subject_of
+from packager.selecting import select
 from packager.sources import Source
 
 __all__ = ["Graph", "read_graph", "read_root"]
@@ -18,29 +21,45 @@ _MAX_DOCUMENTS = 1000
 
 @dataclass(frozen=True)
 class Graph:
-    """`root` is an index or a manifest; `documents` are what lies below it, children first; `blobs` each once."""
+    """`root` is an index or a manifest, called `name` where it comes from; `documents` are what lies below it, children
+    first; `attached` what refers to any of these, or to one before it, after what lies below it. `blobs` each once."""
 
     root: Document
+    name: str
     documents: tuple[Document, ...]
+    attached: tuple[Document, ...]
     blobs: tuple[Descriptor, ...]
 
 
 def read_root(source: Source) -> Document:
     """An image's root, held to its digest; its media type as it says itself. Raises PackagerError."""
-    root = source.root()
-    if root.document is None:
-        raise PackagerError(f"{source.name} has no {root.digest}")
-    return _checked(source, root.document, root.digest or root.document.digest)
+    return _named_root(source)[0]
 
 
-def read_graph(source: Source) -> Graph:
-    """Read every document below an image's root, each held to its digest. Raises PackagerError."""
-    root = read_root(source)
+def read_graph(source: Source, platforms: Sequence[str] = (), *, referrers: bool = False) -> Graph:
+    """Read every document below an image's root, each held to its digest; of `platforms` only, if any are given.
+
+    With `referrers` also what is attached to these documents, and to what is attached. Raises PackagerError.
+    """
+    root, name = _named_root(source)
+    if platforms:
+        selected = select(source, root, platforms)
+        root = selected if isinstance(selected, Document) else _fetched(source, selected)
     documents: dict[str, Document] = {}
     blobs: dict[str, Descriptor] = {}
     _descend(source, root, documents, blobs)
-    del documents[root.digest]
-    return Graph(root, tuple(documents.values()), tuple(blobs.values()))
+    below = len(documents) - 1
+    if referrers:
+        _attach(source, documents, blobs)
+    found = tuple(documents.values())
+    return Graph(root, name, found[:below], found[below + 1 :], tuple(blobs.values()))
+
+
+def _named_root(source: Source) -> tuple[Document, str]:
+    root = source.root()
+    if root.document is None:
+        raise PackagerError(f"{source.name} has no {root.digest}")
+    return _checked(source, root.document, root.digest or root.document.digest), root.name
 
 
 def _media_type(document: Document) -> str:
@@ -52,17 +71,37 @@ def _descend(source: Source, document: Document, documents: dict[str, Document],
         raise PackagerError(f"{source.name} is an image of more than {_MAX_DOCUMENTS} documents")
     fields = _fields(document)
     for entry in _below(source, fields, "manifests"):
-        if entry.digest in documents:
-            continue
-        child = source.document(entry.digest, entry.media_type)
-        if child is None:
-            raise PackagerError(f"{source.name} is a broken image: {entry.digest} is missing; see `imgvol verify`")
-        _descend(source, _checked(source, child, entry.digest), documents, blobs)
+        if entry.digest not in documents:
+            _descend(source, _fetched(source, entry), documents, blobs)
     if "config" in fields:
         fields = fields | {"config": [fields["config"]]}
     for entry in (*_below(source, fields, "config"), *_below(source, fields, "layers")):
         blobs[entry.digest] = entry
     documents[document.digest] = document
+
+
+def _attach(source: Source, documents: dict[str, Document], blobs: dict[str, Descriptor]) -> None:
+    """Add what refers to `documents`, and to what is added."""
+    asked: set[str] = set()
+    while subjects := [digest for digest in documents if digest not in asked]:
+        for subject in subjects:
+            asked.add(subject)
+            for entry in source.referrers(subject):
+                digest = str(entry["digest"])
+                if digest in documents:
+                    continue
+                document = source.document(digest, str(entry.get("mediaType", "")))
+                if document is None or subject_of(document) != subject:
+                    what = "does not have it" if document is None else "it is not"
+                    raise PackagerError(f"{source.name} lists {digest} as attached to {subject}, and {what}")
+                _descend(source, _checked(source, document, digest), documents, blobs)
+
+
+def _fetched(source: Source, entry: Descriptor) -> Document:
+    document = source.document(entry.digest, entry.media_type)
+    if document is None:
+        raise PackagerError(f"{source.name} is a broken image: {entry.digest} is missing; see `imgvol verify`")
+    return _checked(source, document, entry.digest)
 
 
 def _checked(source: Source, document: Document, digest: str) -> Document:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from packager.credentials import Credentials
-from packager.errors import UsageError
 from packager.images import Variant
 from packager.loading import load
 from packager.sources import open_source
@@ -36,18 +35,16 @@ def inspect(target: str | os.PathLike[str], *, referrers: bool = False, auth: Cr
     """Read the documents of the image in a layout or a registry, each held to its digest. Raises
     PackagerError.
 
-    `size` is what a node with nothing of it downloads for all platforms together. With `referrers`, the registry
-    is asked what is attached to the image, too.
+    `size` is what a node with nothing of it downloads for all platforms together. With `referrers`, what is attached
+    to the image is listed, too.
     """
+    attached: tuple[Referrer, ...] | None = None
     with open_source(target, auth) as source:
         loaded = load(source)
-    attached: tuple[Referrer, ...] | None = None
-    if referrers:
-        if source.reference is None:
-            raise UsageError(f"{target} is a layout; only in a registry is anything attached to an image")
-        from packager.attaching import referrers as list_referrers
+        if referrers:
+            from packager.referring import referrer
 
-        attached = list_referrers(str(source.reference.pinned(loaded.root.digest)), auth=auth)
+            attached = tuple(referrer(entry) for entry in source.referrers(loaded.root.digest))
     created = {str(config.get("created", "")) for config in loaded.configs}
     documents = sum(len(document.body) for document in {loaded.root, *loaded.manifests})
     return Inspected(

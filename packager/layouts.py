@@ -7,8 +7,10 @@ import json
 import os
 import secrets
 import shutil
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from packager.errors import PackagerError, UsageError, from_os_error
 from packager.images import Blob, Image
@@ -17,6 +19,7 @@ __all__ = ["LAYOUT_VERSION", "check_output", "is_layout", "write_layout"]
 
 LAYOUT_VERSION = "1.0.0"
 _CHUNK = 1 << 20
+_NAME = "org.opencontainers.image.ref.name"
 
 
 def is_layout(path: str | os.PathLike[str]) -> bool:
@@ -48,10 +51,11 @@ def check_output(output: str | os.PathLike[str], source: str | os.PathLike[str] 
     return real
 
 
-def write_layout(image: Image, output: Path) -> None:
+def write_layout(image: Image, output: Path, *, name: str = "", attached: Sequence[Mapping[str, Any]] = ()) -> None:
     """Write an image as a layout. It appears whole or not at all; what was there before stays until then.
 
-    `output` is as `check_output` gave it.
+    `output` is as `check_output` gave it. `name` is what other programs call the image there, a tag; `attached` are
+    the descriptors of those among the image's manifests that are attached to it, which `index.json` lists, too.
     """
     draft = output.parent / f".{output.name}.{secrets.token_hex(4)}.draft"
     try:
@@ -62,7 +66,8 @@ def write_layout(image: Image, output: Path) -> None:
         for document in (*image.manifests, image.root):
             (blobs / document.digest.removeprefix("sha256:")).write_bytes(document.body)
         (draft / "oci-layout").write_text(json.dumps({"imageLayoutVersion": LAYOUT_VERSION}))
-        index = {"schemaVersion": 2, "manifests": [image.root.descriptor().to_json()]}
+        root = image.root.descriptor().to_json() | ({"annotations": {_NAME: name}} if name else {})
+        index = {"schemaVersion": 2, "manifests": [root, *attached]}
         (draft / "index.json").write_text(json.dumps(index, sort_keys=True, separators=(",", ":")))
         _replace(draft, output)
     except OSError as error:

@@ -28,12 +28,13 @@ _HEX = frozenset("0123456789abcdef")
 class Root:
     """An image's root and what is said of it from outside; None where nothing is said.
 
-    `document` is None if it is not there although something points to it.
+    `document` is None if it is not there although something points to it. `name` is what it is called there: a tag.
     """
 
     document: Document | None
     digest: str | None = None
     size: int | None = None
+    name: str = ""
 
 
 class Source(Protocol):
@@ -52,9 +53,12 @@ class Source(Protocol):
     def blob(self, digest: str) -> Iterator[bytes] | None:
         """A blob's bytes, or None if it is not there."""
 
+    def referrers(self, digest: str, artifact_type: str | None = None) -> list[dict[str, Any]]:
+        """What is attached to a manifest: entries as lists of referrers have them, perhaps of other types too."""
+
 
 class LayoutSource:
-    """An OCI image layout that holds one image."""
+    """An OCI image layout that holds one image, and perhaps what is attached to it."""
 
     reference: Reference | None = None
 
@@ -64,20 +68,20 @@ class LayoutSource:
 
     def root(self) -> Root:
         """What the one entry of index.json points to."""
-        entries = self._index().get("manifests")
-        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-            raise PackagerError(f"{self.path / 'index.json'} is not an image index; pack again")
+        entries = self._entries()
         # Some programs list an index's manifests beside it, and name only the index.
-        if len(named := [entry for entry in entries if _NAME in (entry.get("annotations") or {})]) == 1:
+        if len(named := [entry for entry in entries if _name(entry)]) == 1:
             entries = named
+        if len(entries) > 1:
+            entries = [entry for entry in entries if not self._is_attached(entry)]
         if len(entries) != 1:
             raise PackagerError(f"{self.name} holds {len(entries)} images; name a layout that holds one")
         digest, size = entries[0].get("digest"), entries[0].get("size")
         if not is_digest(digest):
             raise PackagerError(f"{self.path / 'index.json'} points to {digest!r}, which is not a digest")
         media_type = str(entries[0].get("mediaType", ""))
-        document = self.document(digest, media_type)
-        return Root(document, digest, size if isinstance(size, int) else None)
+        document = self.document(str(digest), media_type)
+        return Root(document, digest, size if isinstance(size, int) else None, _name(entries[0]))
 
     def document(self, digest: str, media_type: str) -> Document | None:
         """A manifest, or None if it is not there."""
@@ -99,6 +103,31 @@ class LayoutSource:
     def blob_path(self, digest: str) -> Path:
         """The file that a blob is in."""
         return self.path / "blobs" / "sha256" / digest.removeprefix("sha256:")
+
+    def referrers(self, digest: str, artifact_type: str | None = None) -> list[dict[str, Any]]:
+        """What index.json lists, and is attached to a manifest."""
+        from packager.referring import entry_of, subject_of
+
+        listed = [document for entry in self._entries() if (document := self._listed(entry)) is not None]
+        return [entry_of(document) for document in listed if subject_of(document) == digest]
+
+    def _is_attached(self, entry: dict[str, Any]) -> bool:
+        """Whether something that index.json lists is attached to something in the layout."""
+        from packager.referring import subject_of
+
+        document = self._listed(entry)
+        subject = subject_of(document) if document is not None else ""
+        return bool(subject) and self.blob_path(subject).is_file()
+
+    def _listed(self, entry: dict[str, Any]) -> Document | None:
+        digest = entry.get("digest")
+        return self.document(str(digest), str(entry.get("mediaType", ""))) if is_digest(digest) else None
+
+    def _entries(self) -> list[dict[str, Any]]:
+        entries = self._index().get("manifests")
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise PackagerError(f"{self.path / 'index.json'} is not an image index; pack again")
+        return entries
 
     def _index(self) -> dict[str, Any]:
         try:
@@ -139,7 +168,8 @@ class RegistrySource:
     def root(self) -> Root:
         """What the tag or the digest names."""
         document, announced = self._client.manifest(self._client.reference.version)
-        return Root(document, self._client.reference.digest or announced or None)
+        reference = self._client.reference
+        return Root(document, reference.digest or announced or None, name=reference.tag)
 
     def document(self, digest: str, media_type: str) -> Document | None:
         """A manifest, or None if it is not there. The media type is the registry's own word."""
@@ -158,6 +188,12 @@ class RegistrySource:
             return self._client.blob(digest)
         except MissingError:
             return None
+
+    def referrers(self, digest: str, artifact_type: str | None = None) -> list[dict[str, Any]]:
+        """What the registry, or a tag, lists for a manifest."""
+        from packager.referring import listed
+
+        return listed(self._client, digest, artifact_type)
 
 
 @contextmanager
@@ -199,6 +235,11 @@ def registry_of(target: str | os.PathLike[str]) -> str:
     if isinstance(target, str) and not Path(target).is_dir() and names_a_registry(target):
         return Reference.parse(target).registry
     return ""
+
+
+def _name(entry: dict[str, Any]) -> str:
+    annotations = entry.get("annotations")
+    return str(annotations.get(_NAME, "")) if isinstance(annotations, dict) else ""
 
 
 def is_digest(text: object) -> bool:

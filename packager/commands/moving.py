@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS", "add_parsers"]
 
 COMMANDS = {
-    "copy": "copy an image, with all its platforms and the digest it has",
+    "copy": "copy an image as it is, with all its platforms or some",
     "tag": "give an image in a registry more tags",
     "attach": "attach a file, such as an SBOM, to an image in a registry",
 }
@@ -32,11 +32,26 @@ def add_parsers(subparsers: Subparsers[Any]) -> None:
     """Add the parsers."""
     example = (
         "imgvol copy 127.0.0.1:5000/project-content:v1.0.0 myregistry.azurecr.io/project-content:v1.0.0\n"
-        "  imgvol copy myregistry.azurecr.io/project-content:v1.0.0 build/project-content"
+        "  imgvol copy myregistry.azurecr.io/project-content:v1.0.0 build/project-content --referrers\n"
+        "  imgvol copy build/project-content 127.0.0.1:5000/project-content:v1.0.0-amd64 --platform linux/amd64"
     )
     copy = add_command(subparsers, "copy", COMMANDS["copy"], example, _copy)
     copy.add_argument("source", metavar="SOURCE", help="REFERENCE or LAYOUT_DIR")
     copy.add_argument("target", metavar="TARGET", help="REFERENCE or LAYOUT_DIR")
+    copy.add_argument(
+        "--platform",
+        action="append",
+        default=[],
+        metavar="LIST",
+        help="only these platforms, separated by commas; repeatable. Of one, its manifest becomes the image; of "
+        "several, an index without the others, which has a digest of its own (all, with the digest they have)",
+    )
+    copy.add_argument(
+        "--referrers",
+        action="store_true",
+        help="also what is attached, such as SBOMs and signatures: to the image, to its platforms' manifests, and to "
+        "what is attached; to an index only if it is copied as it is",
+    )
     upload_mode(copy)
     signing_in(copy)
 
@@ -68,6 +83,8 @@ def _copy(arguments: argparse.Namespace, console: Console) -> int:
     copied = copy(
         arguments.source,
         arguments.target,
+        platforms=arguments.platform,
+        referrers=arguments.referrers,
         auth=credentials(arguments),
         upload_mode=arguments.upload_mode,
         progress=console.progress,
@@ -77,6 +94,7 @@ def _copy(arguments: argparse.Namespace, console: Console) -> int:
         ("blobs", size(copied.size)),
         ("uploaded", size(copied.uploaded) if copied.uploaded else ""),
         ("mounted", size(copied.mounted) if copied.mounted else ""),
+        ("referrers", "" if copied.referrers is None else str(len(copied.referrers))),
         ("target", copied.target),
     ]
     console.show(asdict(copied), lines)
