@@ -47,7 +47,8 @@ def select(source: Source, root: Document, platforms: Sequence[str]) -> Document
     ]
     if len(kept) == len(entries):
         return root
-    body = json.dumps(fields | {"manifests": kept}, separators=(",", ":"), ensure_ascii=False)
+    # What stays is written as it was, as far as that can be: `oras copy` makes the same index of one of ours.
+    body = json.dumps(fields | {"manifests": kept}, separators=(",", ":"), ensure_ascii=root.body.isascii())
     return Document(root.media_type, body.encode())
 
 
