@@ -67,6 +67,8 @@ def diff(
     second's registry, and for the first if that is the same one. Raises PackagerError.
     """
     registry = registry_of(after)
+    if platform and _is_plain(before) and _is_plain(after):
+        raise UsageError(f"{before} and {after} are directories, which are for no platform; leave out the platform")
     with _open(before, platform, auth, registry) as left, _open(after, platform, auth, registry) as right:
         found: tuple[Difference, ...] = ()
         if left.layers is None or left.layers != right.layers:
@@ -104,12 +106,16 @@ class _Image:
 def _open(
     target: str | os.PathLike[str], platform: str | None, auth: Credentials | None, registry: str
 ) -> Iterator[_Directory | _Image]:
-    if Path(target).is_dir() and not is_layout(target):
+    if _is_plain(target):
         with Tree(target) as tree:
             yield _Directory(tree)
     else:
         with open_other(target, auth, registry) as source:
             yield _Image(source, platform)
+
+
+def _is_plain(target: str | os.PathLike[str]) -> bool:
+    return Path(target).is_dir() and not is_layout(target)
 
 
 def _variant(source: Source, loaded: Loaded, platform: str | None) -> Variant:

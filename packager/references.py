@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from packager.errors import UsageError
 
-__all__ = ["Reference", "names_a_registry"]
+__all__ = ["EXAMPLE", "Reference", "names_a_registry"]
 
 _HOST = re.compile(
     r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9-]+)*|\[[0-9A-Fa-f:.]+\])(?::(\d{1,5}))?"
@@ -18,7 +18,7 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_EXAMPLE = "myregistry.azurecr.io/project-content:v1.0.0"
+EXAMPLE = "myregistry.azurecr.io/project-content:v1.0.0"
 _MAX_REPOSITORY = 255
 
 
@@ -105,4 +105,4 @@ def _is_a_registry(first: str) -> bool:
 
 
 def _malformed(text: str, why: str) -> UsageError:
-    return UsageError(f"{text!r} is not an image reference: {why}; an example: {_EXAMPLE}")
+    return UsageError(f"{text!r} is not an image reference: {why}; an example: {EXAMPLE}")

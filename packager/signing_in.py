@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from packager.authfiles import docker_file, helper_for, load_auth_file, store_auth_file
 from packager.credentialhelpers import erase_in_helper, store_in_helper
 from packager.credentials import Credentials
+from packager.errors import UsageError
 from packager.references import Reference
 
-__all__ = ["SignedIn", "login", "logout"]
+__all__ = ["SignedIn", "check_registry", "login", "logout"]
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ def login(registry: str, credentials: Credentials, *, environ: Mapping[str, str]
     """
     from packager.registries import RegistryClient
 
-    reference = _registry(registry)
+    reference = check_registry(registry)
     file = docker_file(environ)
     config = load_auth_file(file)
     client = RegistryClient(reference, credentials)
@@ -47,7 +48,7 @@ def login(registry: str, credentials: Credentials, *, environ: Mapping[str, str]
 
 def logout(registry: str, *, environ: Mapping[str, str] = os.environ) -> bool:
     """Remove what is stored for `registry`; False if the file had nothing and no helper keeps it."""
-    reference = _registry(registry)
+    reference = check_registry(registry)
     file = docker_file(environ)
     helper = helper_for(load_auth_file(file), reference.registry)
     if helper:
@@ -55,5 +56,12 @@ def logout(registry: str, *, environ: Mapping[str, str] = os.environ) -> bool:
     return store_auth_file(file, reference.registry, None) or bool(helper)
 
 
-def _registry(text: str) -> Reference:
-    return Reference(Reference.parse(f"{text.rstrip('/')}/x").registry, "")
+def check_registry(text: str) -> Reference:
+    """A registry, without any repository. Raises UsageError for what is none."""
+    try:
+        found = Reference.parse(f"{text.rstrip('/')}/x")
+    except UsageError:
+        found = Reference("", "")
+    if found.repository != "x":
+        raise UsageError(f"{text!r} is not a registry; write HOST[:PORT], for example myregistry.azurecr.io")
+    return Reference(found.registry, "")

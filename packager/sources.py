@@ -14,7 +14,7 @@ from packager.credentials import Credentials, credentials_for
 from packager.documents import Document
 from packager.errors import PackagerError, UsageError, from_os_error
 from packager.layouts import is_layout
-from packager.references import Reference, names_a_registry
+from packager.references import EXAMPLE, Reference, names_a_registry
 
 __all__ = ["LayoutSource", "Root", "Source", "is_digest", "open_other", "open_source", "registry_of"]
 
@@ -208,8 +208,9 @@ def open_source(
         return
     if path.is_dir():
         raise UsageError(f"{target} is a directory but not a layout; make one with `imgvol pack`")
-    if not isinstance(target, str) or target.startswith((".", "/")):
-        raise UsageError(f"there is no layout {target}; name a layout's directory or an image reference")
+    if not isinstance(target, str) or not names_a_registry(target):
+        what = f"{target} is a file" if path.is_file() else f"there is no directory {target}"
+        raise UsageError(f"{what}; name a layout's directory or an image reference, for example {EXAMPLE}")
     reference = Reference.parse(target)
     source = RegistrySource(reference, credentials_for(reference, auth, environ))
     try:

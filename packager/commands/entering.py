@@ -38,8 +38,9 @@ def add_parsers(subparsers: Subparsers[Any]) -> None:
 
 
 def _login(arguments: argparse.Namespace, console: Console) -> int:
-    from packager.signing_in import login
+    from packager.signing_in import check_registry, login
 
+    check_registry(arguments.registry)  # before anybody types a password
     done = login(arguments.registry, _asked(arguments))
     if not done.checked:
         console.warn([f"{done.registry} asks nobody who they are, so that the password could not be checked"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from packager.commands.parsing import Subparsers, add_command, credentials, signing_in
+from packager.commands.parsing import Subparsers, add_command, credentials, given, signing_in
 
 if TYPE_CHECKING:
     from packager.console import Console
@@ -21,29 +21,33 @@ COMMANDS = {
 
 def add_parsers(subparsers: Subparsers[Any]) -> None:
     """Add the parsers."""
-    example = "imgvol verify 127.0.0.1:5000/project-content:v1.0.0"
-    verify = add_command(subparsers, "verify", COMMANDS["verify"], example, _verify)
-    verify.add_argument("target", metavar="REFERENCE|LAYOUT_DIR", help="the image to verify")
+    example = "imgvol verify 127.0.0.1:5000/project-content:v1.0.0\n  imgvol verify build/project-content"
+    status = "0 it breaks no rule, 1 it does, or cannot be read, 2 wrong usage"
+    verify = add_command(subparsers, "verify", COMMANDS["verify"], example, _verify, status=status)
+    verify.add_argument("target", metavar="REFERENCE|LAYOUT_DIR", type=given, help="the image to verify")
     signing_in(verify)
 
-    example = "imgvol inspect build/project-content --json"
+    example = (
+        "imgvol inspect build/project-content --json\n"
+        "  imgvol inspect 127.0.0.1:5000/project-content:v1.0.0 --referrers"
+    )
     inspect = add_command(subparsers, "inspect", COMMANDS["inspect"], example, _inspect)
-    inspect.add_argument("target", metavar="REFERENCE|LAYOUT_DIR", help="the image to show")
+    inspect.add_argument("target", metavar="REFERENCE|LAYOUT_DIR", type=given, help="the image to show")
     inspect.add_argument("--referrers", action="store_true", help="show what is attached to it, too")
     signing_in(inspect)
 
     example = (
         "imgvol diff myregistry.azurecr.io/project-content:v1.0.0 myregistry.azurecr.io/project-content:v1.1.0\n"
-        "  imgvol diff myregistry.azurecr.io/project-content:v1.0.0 project-content\n"
-        "\n"
-        "A DIR is taken as it would be packed: modes 0644 and 0755, no owners, no times. So it does not differ from\n"
-        "the image it was pushed as, and what cannot be packed is trouble.\n"
-        "\n"
-        "exit status: 0 nothing differs, 1 something differs, 2 trouble"
+        "  imgvol diff myregistry.azurecr.io/project-content:v1.0.0 project-content"
     )
-    diff = add_command(subparsers, "diff", COMMANDS["diff"], example, _diff, trouble=2)
-    diff.add_argument("before", metavar="A", help="what there is: REFERENCE, LAYOUT_DIR or DIR")
-    diff.add_argument("after", metavar="B", help="what is to come: REFERENCE, LAYOUT_DIR or DIR")
+    notes = (
+        "A DIR is taken as it would be packed: modes 0644 and 0755, no owners, no times. So it does not differ from\n"
+        "the image it was pushed as, and what cannot be packed is trouble."
+    )
+    status = "0 nothing differs, 1 something differs, 2 trouble"
+    diff = add_command(subparsers, "diff", COMMANDS["diff"], example, _diff, notes=notes, status=status, trouble=2)
+    diff.add_argument("before", metavar="A", type=given, help="what there is: REFERENCE, LAYOUT_DIR or DIR")
+    diff.add_argument("after", metavar="B", type=given, help="what is to come: REFERENCE, LAYOUT_DIR or DIR")
     diff.add_argument("--platform", metavar="PLATFORM", help="whose content to compare (the first that an image has)")
     signing_in(diff)
 

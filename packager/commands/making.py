@@ -11,6 +11,7 @@ from packager.commands.parsing import (
     annotated,
     annotating,
     credentials,
+    given,
     mounting,
     pairs,
     signing_in,
@@ -40,16 +41,19 @@ def add_parsers(subparsers: Subparsers[Any]) -> None:
         "  imgvol pack project-content --output build/project-content --compression zstd"
     )
     pack = add_command(subparsers, "pack", COMMANDS["pack"], example, _pack)
-    pack.add_argument("directory", help="its content becomes the image's root")
-    pack.add_argument("--output", required=True, metavar="LAYOUT_DIR", help="the OCI image layout to write")
+    pack.add_argument(
+        "directory", metavar="DIR", type=given, help="the directory to pack; its content becomes the root"
+    )
+    pack.add_argument("--output", required=True, type=given, metavar="LAYOUT_DIR", help="the OCI image layout to write")
     _packing(pack)
 
     example = (
         "imgvol push project-content 127.0.0.1:5000/project-content:v1.0.0\n"
         "  imgvol push build/project-content myregistry.azurecr.io/project-content:v1.0.0 --mount-from base-content"
     )
-    push = add_command(subparsers, "push", COMMANDS["push"], example, _push)
-    push.add_argument("source", metavar="DIR", help="a directory to pack, or a layout as it is")
+    notes = "`imgvol diff REFERENCE DIR` says beforehand what a push would change of what is there."
+    push = add_command(subparsers, "push", COMMANDS["push"], example, _push, notes=notes)
+    push.add_argument("source", metavar="DIR|LAYOUT_DIR", type=given, help="a directory to pack, or a layout as it is")
     push.add_argument("reference", metavar="REFERENCE", help="REGISTRY/REPOSITORY[:TAG]")
     _packing(push)
     upload_mode(push)
@@ -88,7 +92,7 @@ def _packing(parser: argparse.ArgumentParser) -> None:
         "--platform",
         action="append",
         metavar="LIST",
-        help=f"platforms, separated by commas ({_DEFAULT_PLATFORMS}); a single one gives a plain manifest",
+        help=f"platforms, separated by commas; repeatable ({_DEFAULT_PLATFORMS}). A single one gives a plain manifest",
     )
     parser.add_argument("--compression", choices=("gzip", "zstd", "none"), help="how the layer is compressed (gzip)")
     parser.add_argument("--level", type=int, metavar="N", help="gzip: 1 to 9 (9); zstd: 1 to 19 (3)")

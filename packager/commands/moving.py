@@ -12,6 +12,7 @@ from packager.commands.parsing import (
     annotated,
     annotating,
     credentials,
+    given,
     signing_in,
     upload_mode,
 )
@@ -36,8 +37,8 @@ def add_parsers(subparsers: Subparsers[Any]) -> None:
         "  imgvol copy build/project-content 127.0.0.1:5000/project-content:v1.0.0-amd64 --platform linux/amd64"
     )
     copy = add_command(subparsers, "copy", COMMANDS["copy"], example, _copy)
-    copy.add_argument("source", metavar="SOURCE", help="REFERENCE or LAYOUT_DIR")
-    copy.add_argument("target", metavar="TARGET", help="REFERENCE or LAYOUT_DIR")
+    copy.add_argument("source", metavar="SOURCE", type=given, help="REFERENCE or LAYOUT_DIR")
+    copy.add_argument("target", metavar="TARGET", type=given, help="REFERENCE or LAYOUT_DIR")
     copy.add_argument(
         "--platform",
         action="append",
@@ -65,7 +66,11 @@ def add_parsers(subparsers: Subparsers[Any]) -> None:
         "imgvol attach myregistry.azurecr.io/project-content:v1.0.0 content.spdx.json \\\n"
         "      --artifact-type application/spdx+json --media-type application/spdx+json"
     )
-    attach = add_command(subparsers, "attach", COMMANDS["attach"], example, _attach)
+    notes = (
+        "The image keeps its digest. `imgvol inspect --referrers` lists what is attached, and\n"
+        "`imgvol copy --referrers` takes it along."
+    )
+    attach = add_command(subparsers, "attach", COMMANDS["attach"], example, _attach, notes=notes)
     attach.add_argument("reference", metavar="REFERENCE", help="the image: REGISTRY/REPOSITORY[:TAG][@DIGEST]")
     attach.add_argument("file", metavar="FILE", help="the file to attach")
     attach.add_argument("--artifact-type", required=True, metavar="TYPE", help="what it is, as a media type")

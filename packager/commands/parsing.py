@@ -20,6 +20,7 @@ __all__ = [
     "annotated",
     "annotating",
     "credentials",
+    "given",
     "mounting",
     "pairs",
     "signing_in",
@@ -33,20 +34,36 @@ _TERMINATED = 128 + signal.SIGTERM
 
 
 def add_command(
-    subparsers: Subparsers[Any], name: str, sentence: str, example: str, work: Work, *, trouble: int = 1
+    subparsers: Subparsers[Any],
+    name: str,
+    sentence: str,
+    example: str,
+    work: Work,
+    *,
+    notes: str = "",
+    status: str = "0 done, 1 failed, 2 wrong usage",
+    trouble: int = 1,
 ) -> argparse.ArgumentParser:
-    """Add a command whose `work` returns the exit status; a failure ends in `trouble`, wrong usage in 2."""
+    """Add a command whose `work` returns the exit status; a failure ends in `trouble`, wrong usage in 2. Its help ends
+    with the `example`, `notes` and what a `status` means."""
     parser: argparse.ArgumentParser = subparsers.add_parser(
         name,
         help=sentence,
         description=f"{sentence[0].upper()}{sentence[1:]}.",
-        epilog=f"example:\n  {example}",
+        epilog="\n\n".join(part for part in (f"example:\n  {example}", notes, f"exit status: {status}") if part),
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     parser.set_defaults(handler=lambda arguments: _run(name, work, arguments, trouble))
     return parser
+
+
+def given(text: str) -> str:
+    """The `type` of arguments that must not be empty: a path that is would mean the current directory."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty; is a variable not set?")
+    return text
 
 
 def signing_in(parser: argparse.ArgumentParser) -> None:

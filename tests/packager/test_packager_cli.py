@@ -130,6 +130,21 @@ USAGE = {
         ("push", ".", "localhost:1/c", "--username", "me", "--password-stdin"),
         "there is no password on stdin",
     ),
+    "an empty directory's name": (("push", "", "localhost:1/c"), "argument DIR|LAYOUT_DIR: it is empty; is a variable"),
+    "an empty output": (("pack", "DIR", "--output", ""), "argument --output: it is empty; is a variable not set?"),
+    "an empty target": (("copy", "DIR", ""), "argument TARGET: it is empty; is a variable not set?"),
+    "an empty side": (("diff", "", "DIR"), "argument A: it is empty; is a variable not set?"),
+    "no layout": (
+        ("verify", "nothing"),
+        "there is no directory nothing; name a layout's directory or an image reference",
+    ),
+    "a file as a layout": (
+        ("inspect", "DIR/run.sh"),
+        "run.sh is a file; name a layout's directory or an image reference",
+    ),
+    "directories of a platform": (("diff", "DIR", "DIR", "--platform", "linux/amd64"), "leave out the platform"),
+    "no registry": (("login", "http://localhost:1"), "'http://localhost:1' is not a registry; write HOST[:PORT], for"),
+    "a repository to sign in to": (("logout", "localhost:1/c"), "'localhost:1/c' is not a registry; write HOST[:PORT]"),
     "missing directory": (("pack", "TMP/nowhere", "--output", "TMP/x"), "nowhere; name the one to pack"),
     "malformed program": (("push-program", "localhost:1/c", "--program", "engine"), "is not of the form linux/amd64="),
     "a program twice": (
@@ -271,4 +286,6 @@ def test_help_has_an_example(imgvol, command: str) -> None:
     done = imgvol(command, "--help")
     assert done.returncode == 0
     assert f"example:\n  imgvol {command} " in done.stdout
+    assert done.stdout.endswith("2 wrong usage\n" if command != "diff" else "2 trouble\n")
+    assert "\nexit status: 0 " in done.stdout
     assert "--json" in done.stdout

@@ -477,8 +477,8 @@ def test_layouts_in_which_there_is_no_image(forge: Forge, file: str, text: str, 
     ("target", "sentence"),
     [
         ("empty", "is a directory but not a layout; make one with `imgvol pack`"),
-        ("/nowhere", "there is no layout /nowhere"),
-        ("content:v1", "is not an image reference"),
+        ("/nowhere", "there is no directory /nowhere; name a layout"),
+        ("content:v1", "or an image reference, for example myregistry"),
     ],
 )
 def test_targets_that_are_no_image(tmp_path: Path, target: str, sentence: str) -> None:
