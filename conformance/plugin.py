@@ -40,6 +40,7 @@ _EVERY_NODE = "node"
 _XDIST = "imgvol_target"
 _REAL_SECONDS = 900.0
 _LONGEST = 63
+_UNAUTHORIZED = 401
 _REFUSED_BY_TARGET = range(400, 500)
 # The worst of the verdicts that the phases of one test bring is the claim's.
 _WORST_FIRST = (Verdict.ERROR, Verdict.FAIL, Verdict.UNSUPPORTED, Verdict.SKIPPED, Verdict.PASS)
@@ -101,6 +102,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     stack = config.stash[_STACK] = contextlib.ExitStack()
     try:
         target = Target(stack.enter_context(start(_options(config))))
+        _ = target.fingerprint  # for the reports, which are written even if nothing answers any more
     except TargetUnavailableError as unavailable:
         if unavailable.findings:
             _report_without_target(config, unavailable.findings)
@@ -281,6 +283,8 @@ def _verdict(
     error = call.excinfo.value if call.excinfo else None
     if report.skipped:
         return Verdict.SKIPPED, str(error)
+    if isinstance(error, RefusedError) and error.code == _UNAUTHORIZED:
+        return Verdict.ERROR, f"the cluster takes the suite's sign-in no more: {error}"
     if call.when != "call":
         return (Verdict.ERROR, f"{type(error).__name__}: {error}") if report.failed else (None, "")
     lacks = item.config.stash[_TARGET].of_pool(_pool(item)).lacks

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import socket
 import ssl
@@ -73,12 +74,15 @@ class Entra:
 
 
 class Kept:
-    """The API server of a kubeconfig's cluster, as one that lets in whoever has a token of Entra's for it alone."""
+    """The API server of a kubeconfig's cluster, as one that lets in whoever has a token of Entra's for it alone.
+
+    From a request on whose method and path meet `until`, all that Entra gave has expired, and it gives no more.
+    """
 
     def __init__(self, entra: Entra, kubeconfig: bytes) -> None:
         found = yaml.safe_load(kubeconfig)
         (cluster,), (user,) = found["clusters"], found["users"]
-        self.entra, self.seen = entra, []
+        self.entra, self.seen, self.until = entra, [], None
         self._address = urlsplit(cluster["cluster"]["server"])
         self._inner = ssl.create_default_context(
             cadata=base64.b64decode(cluster["cluster"]["certificate-authority-data"]).decode()
@@ -112,8 +116,11 @@ class Kept:
         address = (self._address.hostname, self._address.port)
         return self._inner.wrap_socket(socket.create_connection(address, 60), server_hostname=address[0])
 
-    def authorization(self, asked: str) -> str:
+    def authorization(self, asked: str, request: str) -> str:
         """What to ask the API server with, of somebody whom Entra knows; empty for somebody else."""
+        if self.until and self.until(request):
+            self.entra.refuses[SERVER] = "AADSTS70043: The refresh token has expired."
+            self.entra.given[SERVER] = []
         token = asked.removeprefix("Bearer ")
         if token not in self.entra.given.get(SERVER, ()):
             return ""
@@ -190,7 +197,9 @@ class _Authority(_Quiet):
         asked = {name: values[0] for name, values in form.items()}
         audience = asked["scope"].removesuffix("/.default")
         if (asked["grant_type"], asked["client_secret"]) != ("client_credentials", SECRET):
-            self.tell(401, {"error": "invalid_client", "error_description": f"AADSTS7000215: Not {SECRET}."})
+            self.tell(
+                401, {"error": "invalid_client", "error_description": "AADSTS7000215: Invalid client secret provided."}
+            )
         elif why := self.entra.refuses.get(audience):
             self.tell(401, {"error": "invalid_client", "error_description": why})
         else:
@@ -205,7 +214,7 @@ class _Door(_Quiet):
     kept: Kept
 
     def do_GET(self) -> None:
-        authorization = self.kept.authorization(self.headers.get("Authorization", ""))
+        authorization = self.kept.authorization(self.headers.get("Authorization", ""), f"{self.command} {self.path}")
         if not authorization:
             self.tell(401, {"kind": "Status", "status": "Failure", "message": "Unauthorized", "code": 401})
             return
@@ -218,7 +227,8 @@ class _Door(_Quiet):
             "",
             "",
         ]
-        with self.kept.inner() as inner:
+        # Whoever has seen enough of a watch hangs up.
+        with self.kept.inner() as inner, contextlib.suppress(OSError):
             inner.sendall("\r\n".join(lines).encode() + body)
             while content := inner.recv(65536):
                 self.wfile.write(content)

@@ -121,7 +121,7 @@ def run(*command):
         check=False,
     )
     assert SECRET not in done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr, done.stdout + done.stderr
     return done
 
 
@@ -202,6 +202,12 @@ class TestNobodyIsSignedIn:
         principal.refuses[azure.state["endpoint"]] = EXPIRED + SUPPORT
         said, failed = unavailable()
         assert said == f"azure-identity gives no token for {azure.state['endpoint']}: {EXPIRED}"
+        assert failed == {"sign-in"}
+
+    def test_the_secret_is_wrong(self, principal, monkeypatch):
+        monkeypatch.setenv("AZURE_CLIENT_SECRET", f"not-{SECRET}")
+        said, failed = unavailable()
+        assert said.endswith(": AADSTS7000215: Invalid client secret provided.")
         assert failed == {"sign-in"}
 
     def test_entra_does_not_answer(self, principal, monkeypatch):
@@ -331,6 +337,23 @@ class TestClustersThatEntraKeeps:
         assert len(set(kept.seen)) > 1
         said = done.stdout + done.stderr + json.dumps(told)
         assert not [token for tokens in principal.given.values() for token in tokens if token in said]
+
+    def test_the_sign_in_expires_midway(self, kept, principal, tmp_path):
+        claim = "mount/content-visible-byte-for-byte"
+        principal.lifetime = 60
+        kept.until = lambda request: f"-{claim.replace('/', '-')[:20]}" in request
+        arguments = ["conformance", "-n2", "-p", "no:cacheprovider", "--aks", f"--acr={ACR}", "--aks-sign-in=identity"]
+        done = run("pytest", *arguments, f"--claim={claim}", f"--report={tmp_path}/report")
+        said = done.stdout + done.stderr
+        assert done.returncode == 1
+        assert "INTERNALERROR" not in said, said
+        told = json.loads((tmp_path / "report/results.json").read_text())
+        judged = {one["pool"]: one for one in told["claims"] if one["id"] == claim}
+        assert {pool: one["verdict"] for pool, one in judged.items()} == {"old": "error", "new": "error"}
+        assert {one["evidence"] for one in judged.values()} == {
+            "the cluster takes the suite's sign-in no more: Unauthorized"
+        }
+        assert "AADSTS70043" in said
 
     def test_the_plugin_speaks_to_any_client(self, principal, monkeypatch):
         asked = {"apiVersion": "client.authentication.k8s.io/v1beta1", "kind": "ExecCredential", "spec": {}}
