@@ -86,7 +86,7 @@ def attach(
             send_blob(client, blob, on_bytes=on_bytes)
             knows_subjects = client.put_manifest(artifact, artifact.digest)
             if not knows_subjects:
-                list_by_tag(client, subject.digest, [artifact])
+                list_by_tag(client, {subject.digest: [artifact]})
     where = str(image.pinned(artifact.digest))
     listed_by = "registry" if knows_subjects else "tag"
     return Attached(artifact.digest, where, subject.digest, artifact_type, blob.size, listed_by)

@@ -125,8 +125,7 @@ def _to_registry(
         for document in documents:
             if not client.put_manifest(document, document.digest) and (subject := subject_of(document)):
                 unlisted.setdefault(subject, []).append(document)
-        for subject, artifacts in unlisted.items():
-            list_by_tag(client, subject, artifacts)
+        list_by_tag(client, unlisted)
         if target.tag:
             client.put_manifest(root, target.tag)
     where = str(target.pinned(root.digest))

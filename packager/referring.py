@@ -25,6 +25,7 @@ Entry = dict[str, Any]
 _MAX_PAGES = 100
 _UNKNOWN = {404, 405}  # a registry of before the specification 1.1
 _ATTEMPTS = 10
+_FAILURES = 4  # in a row
 _SETTLED = 0.5  # seconds; others have written by then what they read before we wrote
 _LONGEST = 4.0
 
@@ -97,40 +98,52 @@ def listed(client: RegistryClient, digest: str, artifact_type: str | None = None
     return _tagged(client, digest)[1]
 
 
-def list_by_tag(client: RegistryClient, subject: str, artifacts: Iterable[Document]) -> None:
-    """Keep the list that the registry does not keep, under the tag that the specification names for it.
+def list_by_tag(client: RegistryClient, attached: Mapping[str, Iterable[Document]]) -> None:
+    """Keep the lists that the registry does not keep, under the tags that the specification names for them: of what is
+    `attached`, by subject.
 
-    Who writes it, writes what was read and what is new: of two at once, the later drops what the earlier wrote in
+    Who writes a list, writes what was read and what is new: of two at once, the later drops what the earlier wrote in
     between, and the specification has no way to forbid that. So it is read again after a pause, and written again
     until everything is in it; the pause is longer than it takes to write what was read, and another for everybody.
     Raises PackagerError where others write over it each time.
     """
     from packager.answers import BrokenError
 
-    ours = {artifact.digest: entry_of(artifact) for artifact in artifacts}
+    left = {subject: [entry_of(document) for document in documents] for subject, documents in attached.items()}
+    failed = 0
     for attempt in range(_ATTEMPTS):
-        fields, entries = _tagged(client, subject)
-        types = {entry["digest"]: entry.get("artifactType") for entry in entries}
-        missing = {digest for digest, entry in ours.items() if types.get(digest, ...) != entry.get("artifactType")}
-        if not missing:
-            return
-        kept = [entry for entry in entries if entry["digest"] not in missing]
-        body = fields | {"manifests": kept + [ours[digest] for digest in ours if digest in missing]}
-        listing = Document(INDEX, json.dumps(body, sort_keys=True, separators=(",", ":")).encode())
         try:
-            # Not again what may be outdated by now: it is read anew first.
-            client.put_manifest(listing, _tag(subject), attempts=1)
+            left = {subject: ours for subject, ours in left.items() if _added(client, subject, ours)}
         except BrokenError as error:
-            if attempt + 1 == _ATTEMPTS:
+            failed += 1
+            if failed == _FAILURES:
                 raise
-            client.wait(min(attempt + 1, 4), error.retry_after)
+            client.wait(failed, error.retry_after)
             continue
+        failed = 0
+        if not left:
+            return
         client.pause(min(_SETTLED * 2**attempt, _LONGEST) * random.uniform(1.0, 2.0))  # noqa: S311 -- not a secret
     where = f"{client.reference.registry}/{client.reference.repository}"
     raise PackagerError(
-        f"others write the tag {_tag(subject)} of {where}, which lists what is attached, at the same time and over "
-        "what was added; do this again when they are done"
+        f"others write the tag {_tag(next(iter(left)))} of {where}, which lists what is attached, at the same time and "
+        "over what was added; do this again when they are done"
     )
+
+
+def _added(client: RegistryClient, subject: str, ours: list[Entry]) -> bool:
+    """Write our entries into the list; False if it has them all. Raises BrokenError where it could not be written."""
+    fields, entries = _tagged(client, subject)
+    types = {entry["digest"]: entry.get("artifactType") for entry in entries}
+    missing = [entry for entry in ours if types.get(entry["digest"], ...) != entry.get("artifactType")]
+    if not missing:
+        return False
+    outdated = {entry["digest"] for entry in missing}
+    body = fields | {"manifests": [entry for entry in entries if entry["digest"] not in outdated] + missing}
+    listing = Document(INDEX, json.dumps(body, sort_keys=True, separators=(",", ":")).encode())
+    # Once: what could not be written may be outdated by now, and is read anew first.
+    client.put_manifest(listing, _tag(subject), attempts=1)
+    return True
 
 
 def _tag(digest: str) -> str:

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -18,6 +19,7 @@ from packager_faulty import FaultyRegistry, serve
 from packager_process import RegistryProcess, registry_process
 
 from emulator.registry import Registry, RequestSeen
+from packager.registries import RegistryClient
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -133,6 +135,14 @@ def imgvol(tmp_path: Path) -> Imgvol:
 def faulty() -> Iterator[FaultyRegistry]:
     with serve() as registry:
         yield registry
+
+
+@pytest.fixture
+def pauses() -> Iterator[list[float]]:
+    """Nobody waits; how long they would have."""
+    found: list[float] = []
+    with mock.patch.dict(RegistryClient.__init__.__kwdefaults__, {"pause": found.append}):
+        yield found
 
 
 @pytest.fixture(scope="module")

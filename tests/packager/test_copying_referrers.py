@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import pytest
 import requests
@@ -26,14 +25,6 @@ pytestmark = pytest.mark.usefixtures("well")
 EMPTY = Document("application/vnd.oci.empty.v1+json", b"{}")
 Forest = dict[str, set[str]]
 """What is attached to each digest."""
-
-
-@pytest.fixture
-def pauses() -> Iterator[list[float]]:
-    """Nobody waits; how long they would have."""
-    found: list[float] = []
-    with mock.patch.dict(RegistryClient.__init__.__kwdefaults__, {"pause": found.append}):
-        yield found
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from unittest import mock
@@ -56,14 +55,6 @@ def sboms(tmp_path: Path) -> list[Path]:
     for number, path in enumerate(found):
         path.write_text(json.dumps({"number": number}))
     return found
-
-
-@pytest.fixture
-def pauses() -> Iterator[list[float]]:
-    """Nobody waits; how long they would have."""
-    found: list[float] = []
-    with mock.patch.dict(RegistryClient.__init__.__kwdefaults__, {"pause": found.append}):
-        yield found
 
 
 def test_all_who_attach_at_once_are_listed(process, content: Path, sboms: list[Path]) -> None:
@@ -119,6 +110,11 @@ def test_the_list_is_read_anew_before_it_is_written_again(
     packager.attach(pushed.reference, sboms[0], artifact_type="a/b")
     assert [method for method, path in faulty.seen[before:] if "sha256-" in path] == ["GET", "PUT"] * 2 + ["GET"]
     assert len(packager.referrers(pushed.reference)) == 1
+    faulty.faults.append(Fault("PUT", "/manifests/sha256-", 503, times=99))
+    before = len(faulty.seen)
+    with pytest.raises(packager.PackagerError, match="it answered 503"):
+        packager.attach(pushed.reference, sboms[1], artifact_type="a/b")
+    assert [method for method, path in faulty.seen[before:] if "sha256-" in path] == ["GET", "PUT"] * 4
 
 
 def test_who_is_written_over_each_time_says_so(

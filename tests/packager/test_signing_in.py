@@ -279,6 +279,18 @@ class TestTokens:
         assert again.uploaded == 0
         assert again.mounted == pushed.uploaded
 
+    def test_what_is_attached_is_copied_within_what_is_allowed(self, acr, content: Path, tmp_path: Path) -> None:
+        who = Credentials("ci", CANARY)
+        pushed = packager.push(content, f"{acr.address}/with/sbom:v1", auth=who)
+        (tmp_path / "sbom").write_text("{}")
+        attached = packager.attach(pushed.reference, tmp_path / "sbom", artifact_type="a/b", auth=who)
+        for target in (tmp_path / "layout", f"{acr.address}/with/copy:v1"):
+            packager.copy(f"{acr.address}/with/sbom:v1", target, referrers=True, auth=who)
+        packager.copy(tmp_path / "layout", f"{acr.address}/with/back:v1", referrers=True, auth=who)
+        for name in ("copy", "back"):
+            (found,) = packager.referrers(f"{acr.address}/with/{name}:v1", auth=who)
+            assert found.digest == attached.digest
+
     @pytest.mark.parametrize("repository", ["Team", "a b", "team:v1", "", "team@sha256:0"])
     def test_what_is_no_repository_is_refused(self, acr, content: Path, repository: str) -> None:
         with pytest.raises(packager.UsageError):
