@@ -6,21 +6,37 @@ import argparse
 import asyncio
 import contextlib
 import json
+import re
+import socket
+import ssl
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from emulator.lifetime import told_to_end
-from emulator.signin import RegistryAuth, add_registry_options, listen
+from emulator.signin import (
+    BasicSignIn,
+    RegistryAuth,
+    add_basic_options,
+    add_registry_options,
+    listen,
+)
 
 __all__ = ["add_parsers"]
+
+_AUTHORITY = "ca.crt"  # as Docker, containerd, podman and skopeo name it in a registry's directory of certificates
 
 _EXAMPLE = """example:
   imgvol registry --listen 172.17.0.1:5000 --faults drop-once
   {"registry": "172.17.0.1:5000", "control": "http://127.0.0.1:40001"}
   curl -X PUT http://127.0.0.1:40001/faults/unavailable
   curl -X DELETE http://127.0.0.1:40001/faults
+
+  imgvol registry --listen 127.0.0.1:5000 --auth basic --username ci --tls
+  {"registry": "127.0.0.1:5000", "control": "http://127.0.0.1:40001", "username": "ci",
+   "password_file": "/tmp/imgvol-x/access/password", "ca": "/tmp/imgvol-x/access/ca.crt"}
+  skopeo login --cert-dir /tmp/imgvol-x/access -u ci --password-stdin 127.0.0.1:5000 < /tmp/imgvol-x/access/password
 """
 
 
@@ -42,7 +58,22 @@ def add_parsers(subparsers: Any) -> None:
         help="where to listen; port 0 is any free one (default: 127.0.0.1:0). Whoever reaches it may push",
     )
     parser.add_argument("--root", type=Path, metavar="DIR", help="where to keep content (default: only while it runs)")
-    add_registry_options(parser)
+    add_registry_options(parser, basic=True)
+    add_basic_options(parser)
+    parser.add_argument(
+        "--tls",
+        action="store_true",
+        help="serve https, by a certificate made at start for that host, this machine's name and loopback; the line on "
+        "standard output names the file of the authority that clients are to trust",
+    )
+    parser.add_argument(
+        "--tls-name",
+        type=_host,
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="another name or address that clients use; implies --tls; repeatable",
+    )
     add_faults(parser)
     parser.add_argument("--until-stdin-closes", action="store_true", help="end as well when standard input does")
     parser.set_defaults(handler=_run)
@@ -67,12 +98,22 @@ def _address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._:-]+", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither a name nor an address of a host")
+    return text
+
+
 def _run(arguments: argparse.Namespace) -> int:
     from emulator.faults import ScenarioError
     from emulator.registry import RegistryError
 
     try:
-        asyncio.run(_serve(arguments))
+        basic = BasicSignIn.of(arguments)
+    except ValueError as error:
+        return _say(str(error), 2)
+    try:
+        asyncio.run(_serve(arguments, basic))
     except ScenarioError as error:
         return _say(str(error), 2)
     except RegistryError as error:
@@ -87,7 +128,7 @@ def _say(sentence: str, status: int) -> int:
     return status
 
 
-async def _serve(arguments: argparse.Namespace) -> None:
+async def _serve(arguments: argparse.Namespace, basic: BasicSignIn | None) -> None:
     from emulator.faults import load
     from emulator.node.sandbox import StateDir
     from emulator.registry import Registry
@@ -96,17 +137,36 @@ async def _serve(arguments: argparse.Namespace) -> None:
     acr = RegistryAuth.of(arguments).acr()
     told = told_to_end(until_stdin_closes=arguments.until_stdin_closes)
     async with contextlib.AsyncExitStack() as stack:
-        root = arguments.root
-        if root is None:
-            state = StateDir()
-            stack.callback(state.close)
-            root = state.path / "registry"
-        registry = Registry(root)
+        state = StateDir()
+        stack.callback(state.close)
+        access = state.path / "access"
+        access.mkdir(mode=0o700)
+        tls = _tls(arguments, access)
+        registry = Registry(arguments.root or state.path / "registry")
         stack.push_async_callback(registry.close)
         for name, scenario in scenarios:
             registry.faults.put(name, scenario)
         host, port = arguments.listen
-        address = await listen(registry, acr, host=host, port=port)
+        address = await listen(registry, acr, host=host, port=port, basic=basic, tls=tls)
         control = f"http://{await registry.control()}"
-        print(json.dumps({"registry": address, "control": control}), flush=True)
+        ready = {"registry": address, "control": control}
+        if basic:
+            ready["username"] = basic.username
+        if basic and basic.made_up:
+            basic.keep(access / "password")
+            ready["password_file"] = str(access / "password")
+        if tls:
+            ready["ca"] = str(access / _AUTHORITY)
+        print(json.dumps(ready), flush=True)
         await told.wait()
+
+
+def _tls(arguments: argparse.Namespace, place: Path) -> ssl.SSLContext | None:
+    """What to serve https with, if that is asked for; the authority's certificate is then in `place`."""
+    if not (arguments.tls or arguments.tls_name):
+        return None
+    from emulator.certificates import issue
+
+    context, authority = issue("imgvol registry", (arguments.listen[0], socket.gethostname(), *arguments.tls_name))
+    (place / _AUTHORITY).write_bytes(authority)
+    return context

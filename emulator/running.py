@@ -44,9 +44,15 @@ class RegistryProcess:
     """A running registry."""
 
     registry: str
-    """`HOST:PORT`, plain http."""
+    """`HOST:PORT`; https if there is a `ca`, else plain http."""
     control: str
     """`http://127.0.0.1:PORT`, where its faults are switched."""
+    username: str | None = None
+    """With basic authentication, who may sign in."""
+    password_file: Path | None = None
+    """Where that user's password is, if it was made up."""
+    ca: Path | None = None
+    """The certificate of the authority to trust; nothing else that clients would trust is in its directory."""
 
 
 @contextlib.contextmanager
@@ -111,20 +117,39 @@ def start(
 
 
 @contextlib.contextmanager
-def start_registry(*, listen: str = "127.0.0.1:0", faults: Sequence[str] = ()) -> Iterator[RegistryProcess]:
+def start_registry(
+    *,
+    listen: str = "127.0.0.1:0",
+    faults: Sequence[str] = (),
+    registry_auth: str | None = None,
+    acr_config: str | os.PathLike[str] | None = None,
+    username: str | None = None,
+    password: str | None = None,
+    tls: bool = False,
+    tls_names: Sequence[str] = (),
+) -> Iterator[RegistryProcess]:
     """Run only a registry until the block ends, or this process does; the options are those of `imgvol registry`.
+
+    `username` and `password` are for `registry_auth="basic"`, which makes a password up if there is none.
 
     Raises:
         StartError: it did not come up.
     """
     command = ["registry", f"--listen={listen}", *(f"--faults={name}" for name in faults)]
-    with _running(command, dict(os.environ)) as ready:
-        yield RegistryProcess(ready["registry"], ready["control"])
+    command += [f"--registry-auth={registry_auth}"] if registry_auth else []
+    command += [f"--acr-config={os.fspath(acr_config)}"] if acr_config else []
+    command += [f"--username={username}"] if username else []
+    command += ["--password-stdin"] if password else []
+    command += [*(["--tls"] if tls else []), *(f"--tls-name={name}" for name in tls_names)]
+    with _running(command, dict(os.environ), f"{password}\n" if password else "") as ready:
+        files = {name: Path(ready[name]) for name in ("password_file", "ca") if name in ready}
+        yield RegistryProcess(ready["registry"], ready["control"], ready.get("username"), **files)
 
 
 @contextlib.contextmanager
-def _running(arguments: Sequence[str], environment: Mapping[str, str]) -> Iterator[dict[str, Any]]:
-    """Run a command of `imgvol` that says in a line of JSON when it is ready, which is given to the block."""
+def _running(arguments: Sequence[str], environment: Mapping[str, str], told: str = "") -> Iterator[dict[str, Any]]:
+    """Run a command of `imgvol` that says in a line of JSON when it is ready, which is given to the block; `told` is
+    what it is told by standard input."""
     process = subprocess.Popen(
         [sys.executable, "-m", "imgvol", *arguments, "--until-stdin-closes"],
         env=environment,
@@ -134,12 +159,16 @@ def _running(arguments: Sequence[str], environment: Mapping[str, str]) -> Iterat
         text=True,
         start_new_session=True,  # an interrupt from the terminal ends its owner, who then ends it in order
     )
+    assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
     said: list[str] = []
     listener = threading.Thread(target=_listen, args=(process.stderr, said), daemon=True)
     listener.start()
     try:
+        with contextlib.suppress(BrokenPipeError):  # it has ended already, and says why
+            process.stdin.write(told)
+            process.stdin.flush()
         line = process.stdout.readline()
         if not line:
             process.wait()

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+import os
+import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    import ssl
+
     from emulator.node.kubelet.providers import CredentialProviders
     from emulator.registry import Registry
     from emulator.registry.acr import AcrConfig
 
-__all__ = ["NODE", "NodeSignIn", "RegistryAuth", "add_node_options", "add_registry_options", "listen"]
+__all__ = [
+    "NODE",
+    "BasicSignIn",
+    "NodeSignIn",
+    "RegistryAuth",
+    "add_basic_options",
+    "add_node_options",
+    "add_registry_options",
+    "listen",
+]
 
 NODE = "node"
 """The client id of the nodes' identity."""
 
+_USER = "imgvol"
 _USUAL = """
 identities:
   developer: {roles: [AcrPush]}
@@ -25,9 +39,9 @@ identities:
 
 @dataclass(frozen=True)
 class RegistryAuth:
-    """`none`, or `acr` by a configuration file, or by one that has an identity `developer` with AcrPush."""
+    """`none`, `basic`, or `acr` by a configuration file, or by one that has an identity `developer` with AcrPush."""
 
-    kind: Literal["none", "acr"] = "none"
+    kind: Literal["none", "acr", "basic"] = "none"
     config: Path | None = None
 
     @classmethod
@@ -36,15 +50,50 @@ class RegistryAuth:
         return cls("acr" if arguments.acr_config else arguments.registry_auth, arguments.acr_config)
 
     def acr(self, node_identity: str = "acrpull") -> AcrConfig | None:
-        """The registry to play; ScenarioError if its configuration is wrong."""
+        """The ACR to play, None if none; ScenarioError if its configuration is wrong."""
         from emulator.registry.acr import load_config, parse_config
 
-        if self.kind == "none":
+        if self.kind != "acr":
             return None
         config = load_config(self.config) if self.config else parse_config(_USUAL, "the usual registry")
         if node_identity == "none":
             return config.with_identity(NODE, [])
         return config if NODE in config.identities else config.with_identity(NODE, ["AcrPull"])
+
+
+@dataclass(frozen=True)
+class BasicSignIn:
+    """One user of a registry and a password: given, or `made_up`."""
+
+    username: str
+    password: str = field(repr=False)
+    made_up: bool = False
+
+    @classmethod
+    def of(cls, arguments: argparse.Namespace) -> BasicSignIn | None:
+        """What the options of `imgvol registry` say; None if not this.
+
+        Raises:
+            ValueError: they contradict each other, or no password comes.
+        """
+        if RegistryAuth.of(arguments).kind != "basic":
+            if arguments.username or arguments.password_stdin:
+                raise ValueError("--username and --password-stdin go with --registry-auth basic")
+            return None
+        username = arguments.username or _USER
+        if not arguments.password_stdin:
+            import secrets
+
+            return cls(username, secrets.token_urlsafe(24), made_up=True)
+        # The first line only: what comes after it, and when it ends, is another option's affair.
+        if password := sys.stdin.readline().rstrip("\r\n"):
+            return cls(username, password)
+        raise ValueError("--password-stdin was given, and there is no password on standard input")
+
+    def keep(self, path: Path) -> None:
+        """Write the password to a new file for its owner alone."""
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+            stream.write(f"{self.password}\n")
 
 
 @dataclass(frozen=True)
@@ -84,14 +133,16 @@ class NodeSignIn:
         return CredentialProviders(read_config(config), programs, clock)
 
 
-def add_registry_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that say how people sign in to a registry."""
+def add_registry_options(parser: argparse.ArgumentParser, *, basic: bool = False) -> None:
+    """Add the options that say how people sign in to a registry; `basic`: with a user name and a password, too."""
+    told = "basic: one user with a password; " if basic else ""
     parser.add_argument(
         "--registry-auth",
         "--auth",
-        choices=("none", "acr"),
+        choices=("none", "basic", "acr") if basic else ("none", "acr"),
         default="none",
-        help="acr: sign-in, scopes and permissions as of Azure Container Registry (docs/registry.md; default: none)",
+        help=f"{told}acr: sign-in, scopes and permissions as of Azure Container Registry (docs/registry.md; default: "
+        "none)",
     )
     parser.add_argument(
         "--acr-config",
@@ -99,6 +150,23 @@ def add_registry_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the identities, tokens and ways of that registry, in YAML; implies --registry-auth acr",
     )
+
+
+def add_basic_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say who the one user is."""
+    parser.add_argument("--username", type=_user, metavar="NAME", help=f"the user of basic (default: {_USER})")
+    parser.add_argument(
+        "--password-stdin",
+        action="store_true",
+        help="read that user's password from the first line of standard input (default: one is made up, and kept in a "
+        "file for its owner alone, which the line on standard output names)",
+    )
+
+
+def _user(text: str) -> str:
+    if not text or ":" in text:
+        raise argparse.ArgumentTypeError("a user name is not empty and has no colon")
+    return text
 
 
 def add_node_options(parser: argparse.ArgumentParser) -> None:
@@ -120,10 +188,19 @@ def add_node_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-async def listen(registry: Registry, config: AcrConfig | None, *, host: str = "127.0.0.1", port: int = 0) -> str:
+async def listen(
+    registry: Registry,
+    config: AcrConfig | None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    basic: BasicSignIn | None = None,
+    tls: ssl.SSLContext | None = None,
+) -> str:
     """Serve a registry with the sign-in that is asked for; its `HOST:PORT`."""
     if config is None:
-        return await registry.listen(host=host, port=port)
-    # Another name, so that clients keep their credentials from it, as they do from Azure storage.
-    storage = "127.0.0.2" if host == "127.0.0.1" else ""
-    return await registry.listen_as_acr(config, host=host, port=port, storage=storage)
+        user = (basic.username, basic.password) if basic else None
+        return await registry.listen(host=host, port=port, basic_auth=user, tls=tls)
+    # A name, as Azure storage has: crane follows no redirect to an address that is private.
+    storage = "localhost" if host == "127.0.0.1" else ""
+    return await registry.listen_as_acr(config, host=host, port=port, storage=storage, tls=tls)

@@ -157,6 +157,7 @@ class RegistryClient:
             status = response.status_code
             if last or status not in TRANSIENT or not (repeatable or status == _TOO_MANY):
                 return response
+            response.close()  # of a stream, nobody will read the rest
             self.wait(attempt, response.headers.get("Retry-After", ""))
             _rewind(data)
         raise AssertionError("unreachable")
@@ -179,13 +180,18 @@ class RegistryClient:
                 timeout=_SETTLE_TIMEOUT if settles else _TIMEOUT,
                 allow_redirects=method in ("GET", "HEAD"),
             )
-            challenge = response.headers.get("WWW-Authenticate", "")
             if (
                 again
                 or response.status_code != _UNAUTHORIZED
                 or not self._is_ours(str(response.url))  # whoever we were led to does not get our credentials either
-                or not self._authenticator.answer(challenge, self.session)
             ):
+                break
+            try:
+                answered = self._authenticator.answer(response.headers.get("WWW-Authenticate", ""), self.session)
+            except PackagerError:
+                response.close()
+                raise
+            if not answered:
                 break
             response.close()
             _rewind(data)
@@ -198,6 +204,7 @@ class RegistryClient:
             return
         registry, user = self.reference.registry, self._authenticator.credentials
         words = said(response)
+        response.close()
         who = (user.who or "this identity") if user else "anonymous users"
         if status == _FORBIDDEN:
             raise PackagerError(f"{registry} forbids this to {who}{words}")

@@ -18,6 +18,7 @@ __all__ = ["ApiServer"]
 
 _LONGEST_BODY = 3 * 1024 * 1024
 _PATIENCE = 0.25
+_NAMES = ("kubernetes", "kubernetes.default", "kubernetes.default.svc")
 """Seconds that requests under way have to end when the server stops."""
 
 
@@ -41,10 +42,10 @@ class ApiServer:
         """Begin to serve. Raises OSError when the port is taken."""
         from aiohttp import web
 
-        from emulator.cluster.http.certificates import issue
+        from emulator.certificates import issue
         from emulator.cluster.http.dispatch import Dispatcher
 
-        context, authority = issue()
+        context, authority = issue("kube-apiserver", _NAMES)
         dispatcher = Dispatcher(self.api, self._token)
         application = web.Application(client_max_size=_LONGEST_BODY)
         application.router.add_route("*", "/{path:.*}", dispatcher.answer)

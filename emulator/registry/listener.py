@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 
 from aiohttp import web
 
@@ -13,9 +14,10 @@ __all__ = ["Listener"]
 
 
 class Listener:
-    """A web application on a TCP port. `address` is `HOST:PORT`, once it is started."""
+    """A web application on a TCP port, over TLS if `tls` is given. `address` is `HOST:PORT`, once it is started."""
 
-    def __init__(self, app: web.Application) -> None:
+    def __init__(self, app: web.Application, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._runner = web.AppRunner(
             app,
             access_log=None,
@@ -58,7 +60,7 @@ class Listener:
     async def open(self) -> None:
         """Listen, if it does not."""
         if self._site is None:
-            self._site = web.TCPSite(self._runner, *self._where, reuse_address=True)
+            self._site = web.TCPSite(self._runner, *self._where, reuse_address=True, ssl_context=self._tls)
             await self._site.start()
 
     async def shut(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -71,33 +72,56 @@ class Registry:
             "/_emulator/requests": self._requests,
         }
 
-    async def listen_as_acr(self, config: AcrConfig, *, host: str = _HOST, port: int = 0, storage: str = "") -> str:
+    async def listen_as_acr(
+        self,
+        config: AcrConfig,
+        *,
+        host: str = _HOST,
+        port: int = 0,
+        storage: str = "",
+        tls: ssl.SSLContext | None = None,
+    ) -> str:
         """Serve the storage on one more port as Azure Container Registry does; the result is `HOST:PORT`.
 
-        `storage` is the host that blobs are downloaded from, which must be another name than `host` for clients to keep
-        their credentials from it; without one, and where the configuration says so, blobs are not redirected.
-        RegistryError if a port cannot be had.
+        `storage` is another name of `host`, by which blobs are downloaded, from another port: to clients that is
+        another host, which they keep their credentials from. Without one, and where the configuration says so, blobs
+        are not redirected. With `tls` both speak https. RegistryError if a port cannot be had.
         """
         signer = Signer(self._clock)
         self._acr = TokenService(config, signer, self.faults)
         downloads = Downloads(self._storage, signer, self._kinds["blob"]["GET"])
         if storage and config.redirect:
-            downloads.host = await self._serve({"/download/": downloads.answer}, Anyone(), storage, 0)
+            address = await self._serve({"/download/": downloads.answer}, Anyone(), host, 0, tls)
+            downloads.hosts = (f"{storage}:{address.rpartition(':')[2]}", address)
         routes = Routes({**self._kinds, "blob": {**self._kinds["blob"], "GET": downloads.redirect}})
         answers: dict[str, HttpHandler] = {"/v2": routes.answer, "/oauth2/": self._acr.answer, **self._own}
-        return await self._serve(answers, AcrAuthenticator(config, self._acr, self._clock), host, port)
+        return await self._serve(answers, AcrAuthenticator(config, self._acr, self._clock), host, port, tls)
 
-    async def listen(self, *, host: str = _HOST, port: int = 0, basic_auth: tuple[str, str] | None = None) -> str:
+    async def listen(
+        self,
+        *,
+        host: str = _HOST,
+        port: int = 0,
+        basic_auth: tuple[str, str] | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> str:
         """Serve the storage on one more port; the result is `HOST:PORT`.
 
-        Port 0 lets the kernel choose. With `basic_auth` (user, password) only that user gets in.
-        RegistryError if the port cannot be had.
+        Port 0 lets the kernel choose. With `basic_auth` (user, password) only that user gets in, with `tls`
+        only over https. RegistryError if the port cannot be had.
         """
         authenticator: Authenticator = Anyone() if basic_auth is None else Basic(*basic_auth)
-        return await self._serve({"/v2": Routes(self._kinds).answer, **self._own}, authenticator, host, port)
+        return await self._serve({"/v2": Routes(self._kinds).answer, **self._own}, authenticator, host, port, tls)
 
-    async def _serve(self, answers: dict[str, HttpHandler], authenticator: Authenticator, host: str, port: int) -> str:
-        listener = Listener(application(answers, authenticator, self.journal, self._clock, self.faults))
+    async def _serve(
+        self,
+        answers: dict[str, HttpHandler],
+        authenticator: Authenticator,
+        host: str,
+        port: int,
+        tls: ssl.SSLContext | None,
+    ) -> str:
+        listener = Listener(application(answers, authenticator, self.journal, self._clock, self.faults), tls)
         await listener.start(host, port)
         self._listeners.append(listener)
         await self.settle()

@@ -201,7 +201,7 @@ def test_stopping_ends_watches_at_once(server):
 
 def test_a_server_is_ready_in_a_fraction_of_a_second_of_its_imports():
     program = (
-        "import asyncio, time, aiohttp.web, emulator.cluster.http.certificates, emulator.cluster.http.dispatch\n"
+        "import asyncio, time, aiohttp.web, emulator.certificates, emulator.cluster.http.dispatch\n"
         "from emulator.cluster import Api, ApiServer\n"
         "async def main():\n"
         "    began = time.perf_counter()\n"

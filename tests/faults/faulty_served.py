@@ -27,7 +27,7 @@ class Served:
         self.host = self.run(self.registry.listen())
         self.url = f"http://{self.host}"
         if acr is not None:
-            self.host = self.run(self.registry.listen_as_acr(acr, storage="127.0.0.2"))
+            self.host = self.run(self.registry.listen_as_acr(acr, storage="localhost"))
         self.control = f"http://{self.run(self.registry.control())}"
         self.http = requests.Session()
         self.http.trust_env = False

@@ -1,6 +1,9 @@
 """`imgvol registry`, and faults from the command line."""
 
 import json
+import socket
+import ssl
+import stat
 import subprocess
 import sys
 
@@ -17,9 +20,9 @@ def http():
         yield session
 
 
-def imgvol(*arguments):
+def imgvol(*arguments, **options):
     command = [sys.executable, "-m", "imgvol", *arguments]
-    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, check=False, capture_output=True, text=True, timeout=60, **options)
 
 
 def test_a_registry_in_a_process_of_its_own(http, tmp_path):
@@ -100,3 +103,99 @@ def test_up_has_a_control_endpoint_too(http):
         assert http.get(f"http://{running.registry}/v2/", timeout=30).status_code == 403
         assert http.delete(f"{running.control}/faults/forbidden", timeout=30).status_code == 204
         assert http.get(f"http://{running.registry}/v2/", timeout=30).status_code == 200
+
+
+def status(http, address, path="/v2/", **options):
+    return http.get(f"{address}{path}", timeout=30, **options).status_code
+
+
+def test_one_user_with_a_password_that_is_given(http):
+    with emulator.start_registry(registry_auth="basic", username="ci", password="s3cret") as running:
+        assert (running.username, running.password_file, running.ca) == ("ci", None, None)
+        address = f"http://{running.registry}"
+        assert status(http, address) == 401
+        assert status(http, address, auth=("ci", "wrong")) == 401
+        assert status(http, address, auth=("ci", "s3cret")) == 200
+
+
+def test_a_password_that_is_made_up_is_for_its_owner_alone_and_goes_with_the_registry(http):
+    with emulator.start_registry(registry_auth="basic") as running:
+        kept = running.password_file
+        assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+        assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
+        password = kept.read_text().rstrip("\n")
+        assert len(password) >= 32
+        assert status(http, f"http://{running.registry}", auth=(running.username, password)) == 200
+        with emulator.start_registry(registry_auth="basic") as another:
+            assert another.password_file.read_text() != kept.read_text()
+    assert not kept.parent.exists()
+
+
+def test_a_password_from_standard_input_is_its_first_line_and_the_end_of_it_may_still_end_the_registry(http):
+    command = [sys.executable, "-m", "imgvol", "registry", "--auth=basic", "--password-stdin", "--until-stdin-closes"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.stdin.write("s3cret\nand more\n")
+        process.stdin.flush()
+        ready = json.loads(process.stdout.readline())
+        assert ready.keys() == {"registry", "control", "username"}
+        assert status(http, f"http://{ready['registry']}", auth=("imgvol", "s3cret")) == 200
+        process.stdin.close()
+        assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("auth", ["none", "basic", "acr"])
+def test_https_is_trusted_by_its_authority_alone(http, auth):
+    with emulator.start_registry(registry_auth=auth, tls=True, tls_names=["registry.example"]) as running:
+        port = running.registry.rpartition(":")[2]
+        expected = 200 if auth == "none" else 401
+        for name in ("127.0.0.1", "localhost"):
+            assert status(http, f"https://{name}:{port}", verify=str(running.ca)) == expected
+        with pytest.raises(requests.exceptions.SSLError):
+            http.get(f"https://{running.registry}/v2/", timeout=30)
+        with pytest.raises(requests.ConnectionError):
+            http.get(f"http://{running.registry}/v2/", timeout=30)
+        names = subject_names(running)
+        assert {("DNS", "registry.example"), ("DNS", socket.gethostname()), ("IP Address", "127.0.0.1")} <= names
+    assert not running.ca.exists()
+
+
+def subject_names(running):
+    host, port = running.registry.split(":")
+    context = ssl.create_default_context(cafile=running.ca)
+    with (
+        socket.create_connection((host, int(port)), timeout=30) as plain,
+        context.wrap_socket(plain, server_hostname=host) as secured,
+    ):
+        return set(secured.getpeercert()["subjectAltName"])
+
+
+def test_faults_break_connections_over_https(http):
+    with emulator.start_registry(tls=True) as running:
+        http.verify = str(running.ca)
+        url = f"https://{running.registry}/v2/_catalog"
+        for deed in ("hang-up: before", "drop: 5", "{hang-up: before, reset: true}", "{drop: 5, reset: true}"):
+            fault = deed if deed.startswith("{") else f"{{{deed}}}"
+            http.put(f"{running.control}/faults/x", data=f"faults: [{fault}]", timeout=30).raise_for_status()
+            with pytest.raises(requests.RequestException):
+                http.get(url, timeout=30)
+        assert http.delete(f"{running.control}/faults", timeout=30).status_code == 204
+        assert status(http, url, "") == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--username=ci"], "--username and --password-stdin go with --registry-auth basic"),
+        (["--auth=acr", "--password-stdin"], "--username and --password-stdin go with --registry-auth basic"),
+        (
+            ["--auth=basic", "--password-stdin"],
+            "--password-stdin was given, and there is no password on standard input",
+        ),
+        (["--auth=basic", "--username=a:b"], "a user name is not empty and has no colon"),
+        (["--tls-name=no host"], "'no host' is neither a name nor an address of a host"),
+    ],
+)
+def test_wrong_ways_to_sign_in(options, says):
+    result = imgvol("registry", *options, stdin=subprocess.DEVNULL)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert says in result.stderr

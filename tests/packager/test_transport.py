@@ -12,10 +12,12 @@ from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
+import requests
 from packager_faulty import Fault, FaultyRegistry
 
 import packager
 from packager import registries, uploads
+from packager.references import Reference
 
 DENIED = b'{"errors":[{"code":"DENIED","message":"not here"}]}'
 
@@ -162,6 +164,35 @@ class TestDownloads:
         faulty.faults.append(Fault("GET", pushed.variants[0].layer_digests[0], cut=20))
         with pytest.raises(packager.PackagerError, match="broke off a download"):
             packager.verify(pushed.reference)
+
+    @pytest.mark.parametrize("status", [503, 404, 401])
+    def test_answers_that_are_no_use_hold_no_connection(self, pushed, faulty: FaultyRegistry, status: int) -> None:
+        layer = pushed.variants[0].layer_digests[0]
+        faulty.faults.append(Fault("GET", layer, status, body=b"x" * 100_000, times=2))
+        client = registries.RegistryClient(Reference.parse(pushed.reference))
+        answers: list[requests.Response] = []
+        client.session.hooks["response"].append(lambda answer, **_: answers.append(answer))
+        with client.session:
+            if status == 503:
+                assert b"".join(client.blob(layer))
+            else:
+                with pytest.raises(packager.PackagerError):
+                    client.blob(layer)
+        assert len(answers) == (3 if status == 503 else 1)
+        assert all(answer.raw.closed for answer in answers)
+
+    def test_nor_does_a_challenge_that_cannot_be_answered(self, pushed, faulty: FaultyRegistry) -> None:
+        headers = {"WWW-Authenticate": f'Bearer realm="http://{faulty.address}/token"'}
+        layer = pushed.variants[0].layer_digests[0]
+        faulty.faults.append(Fault("GET", layer, 401, headers, body=b"x" * 100_000, times=9))
+        faulty.faults.append(Fault("GET", "/token", 503, times=9))
+        client = registries.RegistryClient(Reference.parse(pushed.reference))
+        answers: list[requests.Response] = []
+        client.session.hooks["response"].append(lambda answer, **_: answers.append(answer))
+        with client.session, pytest.raises(packager.PackagerError, match="cannot get a token"):
+            client.blob(layer)
+        assert len(answers) == 8
+        assert all(answer.raw.closed for answer in answers)
 
     def test_an_endless_manifest_is_refused(self, pushed, faulty: FaultyRegistry) -> None:
         faulty.faults.append(Fault("GET", "/manifests/", change=lambda _: bytes(5 << 20)))

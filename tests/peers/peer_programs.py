@@ -8,7 +8,8 @@ import os
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,10 @@ Survey = dict[str, str]
 def find(name: str) -> str:
     """The path of a program; the test is skipped where it is not, unless IMGVOL_PEERS_REQUIRED is set.
 
-    skopeo is the machine's; of the others, the versions are pinned.
+    Ours is where this Python is, skopeo is the machine's; of the others, the versions are pinned.
     """
+    if name == "imgvol":
+        return str(Path(sys.executable).parent / "imgvol")
     found = shutil.which(name) if name == "skopeo" else shutil.which(name, path=BUILT)
     if found is None:
         mend = "apt-get install skopeo" if name == "skopeo" else "make peers"
@@ -38,10 +41,16 @@ def find(name: str) -> str:
     return found
 
 
-def run(name: str, *arguments: object, fails: bool = False) -> str:
-    """What the program prints; it must succeed, or fail."""
+def run(
+    name: str, *arguments: object, fails: bool = False, told: str = "", env: Mapping[str, object] | None = None
+) -> str:
+    """What the program prints; it must succeed, or fail. `told` is what comes by standard input, `env` what its
+    environment has besides ours."""
     command = [find(name), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    environment = {**os.environ, **{key: str(value) for key, value in (env or {}).items()}}
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, input=told, env=environment
+    )
     assert bool(done.returncode) is fails, f"{name} {' '.join(command[1:])}\n{done.stdout}{done.stderr}"
     return done.stdout or done.stderr
 

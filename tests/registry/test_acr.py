@@ -33,7 +33,7 @@ class Acr:
         self.registry = Registry(root, clock=Clock(speed))
         self.open = f"http://{self.loop.run(self.registry.listen())}"
         config = parse_config(config, "acr.yaml")
-        self.host = self.loop.run(self.registry.listen_as_acr(config, storage="127.0.0.2"))
+        self.host = self.loop.run(self.registry.listen_as_acr(config, storage="localhost"))
         self.url = f"http://{self.host}"
         self.control = f"http://{self.loop.run(self.registry.control())}"
         self.http = requests.Session()
@@ -299,11 +299,21 @@ def test_a_blob_comes_from_another_host_by_a_signed_address(acr):
     answer = acr("GET", f"/v2/team/app/blobs/{layer}", token)
     assert (answer.status_code, answer.content) == (307, b"")
     location = answer.headers["Location"]
-    assert location.startswith("http://127.0.0.2:")
+    assert location.startswith("http://localhost:")
     assert acr("GET", location).content == CONTENT
     part = acr("GET", location, headers={"Range": "bytes=8-15"})
     assert (part.status_code, part.content) == (206, CONTENT[8:16])
     assert acr("HEAD", f"/v2/team/app/blobs/{layer}", token).headers["Content-Length"] == str(len(CONTENT))
+
+
+def test_who_finds_the_registry_by_the_name_of_its_storage_is_led_elsewhere(acr):
+    layer = acr.push("team/app")
+    url = f"http://localhost:{acr.host.rpartition(':')[2]}/v2/team/app/blobs/{layer}"
+    token = acr.token("node", "repository:team/app:pull")
+    location = acr("GET", url, token).headers["Location"]
+    assert location.startswith("http://127.0.0.1:")
+    assert not location.startswith(f"{acr.url}/")
+    assert acr("GET", url, token, allow_redirects=True).content == CONTENT
 
 
 def test_the_storage_host_refuses_credentials_and_wrong_signatures(acr):

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 import yaml
 
-from emulator.cluster.http.certificates import issue
+from emulator.certificates import issue
 
 TENANT = "55555555-6666-7777-8888-999999999999"
 SERVER = "6dae42f8-4368-4678-94ff-3960e28e3630"
@@ -37,7 +37,7 @@ class Entra:
         self.refuses: dict[str, str] = {}
         self.given: dict[str, list[str]] = {}
         self._endpoint, self._control = endpoint, control
-        context, authority = issue()
+        context, authority = issue("stand-in")
         bundle = directory / "entra.pem"
         bundle.write_bytes(authority)
         self._machine = _serve(type("Machine", (_Machine,), {"entra": self}))
@@ -88,7 +88,7 @@ class Kept:
             cadata=base64.b64decode(cluster["cluster"]["certificate-authority-data"]).decode()
         )
         self._token = user["user"]["token"]
-        context, authority = issue()
+        context, authority = issue("stand-in")
         self._server = _serve(type("Door", (_Door,), {"kept": self}), context)
         cluster["cluster"] = {
             "server": f"https://127.0.0.1:{self._server.server_port}",

@@ -21,23 +21,29 @@ _LIFETIME = 20 * 60
 
 
 class Downloads:
-    """The redirects of one registry, and their target. `host` is set once the storage host listens."""
+    """The redirects of one registry, and their target.
+
+    `hosts` are `HOST:PORT` of the storage, set once it listens, by two names: the first that is not the registry's
+    own in a request is redirected to, so that clients keep their credentials from it, whatever its port is.
+    """
 
     def __init__(self, storage: Storage, signer: Signer, blob: Handler) -> None:
         self._storage = storage
         self._signer = signer
         self._blob = blob
-        self.host = ""
+        self.hosts: tuple[str, ...] = ()
 
     async def redirect(self, request: web.Request, target: Target) -> web.StreamResponse:
         """307 to the storage host for a blob that is there; what is not, is for the registry to say."""
         digest = Digest.required(target.argument)
-        if request.method != "GET" or not self.host or not self._storage.has_blob(target.repository, digest):
+        if request.method != "GET" or not self.hosts or not self._storage.has_blob(target.repository, digest):
             return await self._blob(request, target)
         path = f"/download/{target.repository}/{digest}"
         expires = str(int(self._signer.now()) + _LIFETIME)
         query = urlencode({"se": expires, "sp": "r", "sig": self._signer.seal(f"{path} {expires}")})
-        headers = {"Location": f"{request.scheme}://{self.host}{path}?{query}", "Docker-Content-Digest": str(digest)}
+        ours = _name(request.host)
+        host = next(one for one in self.hosts if _name(one) != ours)
+        headers = {"Location": f"{request.scheme}://{host}{path}?{query}", "Docker-Content-Digest": str(digest)}
         return web.Response(status=307, headers=headers)
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -61,6 +67,11 @@ class Downloads:
             return _refusal(403, "AuthenticationFailed", "Signed expiry time has passed.")
         repository, _, digest = request.path.removeprefix("/download/").rpartition("/")
         return await self._blob(request, Target("blob", repository, digest))
+
+
+def _name(host: str) -> str:
+    """A host without its port."""
+    return host.rpartition(":")[0].lower()
 
 
 def _refusal(status: int, code: str, message: str) -> web.Response:

@@ -1,10 +1,11 @@
-"""A certificate authority and a server certificate for loopback, made anew for each server."""
+"""A certificate authority and the certificate of a server, made anew for each server."""
 
 from __future__ import annotations
 
 import ipaddress
 import ssl
 import tempfile
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 __all__ = ["issue"]
 
 _VALID = timedelta(days=30)
-_NAMES = ("localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc")
+_LOOPBACK = ("localhost", "127.0.0.1")
 
 
 def _name(common: str) -> x509.Name:
@@ -50,8 +51,16 @@ def _usage(*, signs: bool) -> x509.KeyUsage:
     )
 
 
-def issue() -> tuple[ssl.SSLContext, bytes]:
-    """A TLS context for 127.0.0.1, and the PEM of the authority (EC P-256) that clients are to trust."""
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
+def issue(server: str, hosts: Sequence[str] = ()) -> tuple[ssl.SSLContext, bytes]:
+    """A TLS context for a server that clients find at these hosts (names or addresses) and at loopback, and the PEM of
+    the authority (EC P-256) that they are to trust."""
     authority_key = ec.generate_private_key(ec.SECP256R1())
     authority_id = x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key())
     authority = (
@@ -62,10 +71,9 @@ def issue() -> tuple[ssl.SSLContext, bytes]:
         .sign(authority_key, hashes.SHA256())
     )
     key = ec.generate_private_key(ec.SECP256R1())
-    names: list[x509.GeneralName] = [x509.DNSName(name) for name in _NAMES]
-    names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+    names = [_general_name(host) for host in dict.fromkeys((*_LOOPBACK, *hosts))]
     certificate = (
-        _builder("kube-apiserver", "imgvol", key.public_key())
+        _builder(server, "imgvol", key.public_key())
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
