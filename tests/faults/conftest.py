@@ -10,8 +10,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from acr_on_a_bad_day import ACR, Ticking
 from faulty_served import Served
 
+from emulator.registry.acr import parse_config
 from packager import uploads
 from packager.registries import RegistryClient
 
@@ -44,6 +46,18 @@ class Tree:
 
 
 @pytest.fixture(scope="module")
+def new_tree():
+    """Makes a tree to push at a path."""
+
+    def new(path):
+        tree = Tree(path)
+        tree.fresh()
+        return tree
+
+    return new
+
+
+@pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     """A tree to push."""
     return Tree(tmp_path_factory.mktemp("pushed") / "tree")
@@ -53,6 +67,14 @@ def tree(tmp_path_factory):
 def open_place(tmp_path_factory, tree):
     """A registry without any sign-in, and a tree to push."""
     served = Served(tmp_path_factory.mktemp("pushes") / "registry")
+    yield served, tree
+    served.close()
+
+
+@pytest.fixture(scope="module")
+def acr_place(tmp_path_factory, tree):
+    """A registry that plays ACR, and a tree to push."""
+    served = Served(tmp_path_factory.mktemp("acr") / "registry", acr=parse_config(ACR, "acr.yaml"), clock=Ticking())
     yield served, tree
     served.close()
 

@@ -1,105 +1,31 @@
 """The same promises of Azure Container Registry: sign-in that fails, tokens that expire, blobs from another host."""
 
-import json
-import urllib.request
-from types import SimpleNamespace
+import itertools
 
 import pytest
-from faulty_promises import OPERATIONS, attempt, check_copy, check_push, faults, tagged_digest
-from faulty_served import Served
+from acr_on_a_bad_day import LIFETIMES, NARROW, PASSWORD, PULLING, PUSHING, SIGN_IN, WAYS, bad_day
+from faulty_promises import DEEDS, attempt, check_copy, check_push, faults, tagged_digest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import packager
-from emulator.clock import Clock
-from emulator.registry.acr import NULL_GUID, parse_config
 
-_PASSWORD = "c4n4ry-t0-be-seen-n0where"
-_ACR = f"""
-identities:
-  developer: {{roles: [AcrPush]}}
-  reader: {{roles: [AcrPull]}}
-tokens:
-  narrow: {{password: {_PASSWORD}, repositories: {{"*": content/read}}}}
-  ci: {{password: {_PASSWORD}, repositories: {{"*": [content/read, content/write, metadata/read]}}}}
-"""
-_SIGN_IN = ["exchange", "token"]
-_PUSHING = [*_SIGN_IN, *OPERATIONS]
-_PULLING = [*_SIGN_IN, "blob-get", "blob-download", "manifest-get", "*"]
-# In looks at the registry's clock, of which every request takes a few.
-_LIFETIMES = st.fixed_dictionaries({}, optional={"access": st.integers(0, 60), "refresh": st.integers(0, 120)})
 _SETTINGS = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-
-
-class _Ticking(Clock):
-    """Every look at it takes a second: what expires does so after so many requests, however busy the machine is."""
-
-    def __init__(self):
-        super().__init__()
-        self._seconds = 0
-
-    def now(self):
-        self._seconds += 1
-        return self._seconds
-
-    async def sleep(self, seconds):
-        self._seconds += seconds
-
-
-class _Entra:
-    """Stands in for one of azure-identity's credentials."""
-
-    def __init__(self, control, identity):
-        self._control, self._identity = control, identity
-
-    def get_token(self, *scopes):
-        (scope,) = scopes
-        url = f"{self._control}/metadata/identity/oauth2/token?client_id={self._identity}&resource={scope[:-9]}"
-        with urllib.request.urlopen(urllib.request.Request(url, headers={"Metadata": "true"}), timeout=30) as answer:
-            return SimpleNamespace(token=json.load(answer)["access_token"])
-
-
-def _identity(served, name="developer"):
-    return packager.azure_credentials(served.host, _Entra(served.control, name))
-
-
-_WAYS = {
-    "identity": _identity,
-    "exposed token": lambda served: packager.Credentials(NULL_GUID, _identity(served).password),
-    "password": lambda _: packager.Credentials("ci", _PASSWORD),
-}
-_NARROW = {
-    "reader": lambda served: _identity(served, "reader"),
-    "narrow": lambda _: packager.Credentials("narrow", _PASSWORD),
-}
-
-
-@pytest.fixture(scope="module")
-def acr_place(tmp_path_factory, tree):
-    """A registry that plays ACR, and a tree to push."""
-    served = Served(tmp_path_factory.mktemp("acr") / "registry", acr=parse_config(_ACR, "acr.yaml"), clock=_Ticking())
-    yield served, tree
-    served.close()
-
-
-def _bad_day(served, faults, lifetimes):
-    tokens = {"tokens": {kind: f"{seconds}s" for kind, seconds in lifetimes.items()}}
-    served.faults(*faults, **(tokens if lifetimes else {}))
 
 
 def _keeps_secrets(served, said):
     """No token is in what the user reads, and none went to the host that blobs are downloaded from."""
     assert "eyJ" not in said
-    assert _PASSWORD not in said
+    assert PASSWORD not in said
     downloads = [seen for seen in served.registry.journal if seen.path.startswith("/download/") and not seen.fault]
     assert 400 not in {seen.status for seen in downloads}
 
 
 @_SETTINGS
 @given(
-    faults=faults(_PUSHING, min_size=0),
-    lifetimes=_LIFETIMES,
-    way=st.sampled_from(sorted(_WAYS)),
+    faults=faults(PUSHING, min_size=0),
+    lifetimes=LIFETIMES,
+    way=st.sampled_from(sorted(WAYS)),
     mode=st.sampled_from(["auto", "chunked", "single"]),
     mount=st.booleans(),
 )
@@ -107,23 +33,38 @@ def test_a_push_ends_right_or_in_a_clear_error(acr_place, faults, lifetimes, way
     served, tree = acr_place
     name = tree.fresh()
     if mount:
-        packager.push(tree.path, f"{served.host}/mounted/{name}:v1", auth=_WAYS["password"](served))
+        packager.push(tree.path, f"{served.host}/mounted/{name}:v1", auth=WAYS["password"](served))
 
     def push(reference):
         mounts = [f"mounted/{name}"] if mount else []
-        return packager.push(tree.path, reference, auth=_WAYS[way](served), upload_mode=mode, mount_from=mounts)
+        return packager.push(tree.path, reference, auth=WAYS[way](served), upload_mode=mode, mount_from=mounts)
 
-    _bad_day(served, faults, lifetimes)
+    bad_day(served, faults, lifetimes)
     said = check_push(served, f"acr/{name}", push)
     _keeps_secrets(served, said)
 
 
-@pytest.mark.parametrize("way", sorted(_WAYS))
+@pytest.mark.slow
+@pytest.mark.parametrize("operation", PUSHING)
+def test_every_deed_at_every_step(acr_place, operation):
+    served, tree = acr_place
+    for deed, times in itertools.product(DEEDS, ({}, {"first": 1})):
+        name = tree.fresh()
+        bad_day(served, [{"match": {"operation": operation}, "times": times, **deed}], {})
+        said = check_push(
+            served,
+            f"steps/{name}",
+            lambda reference: packager.push(tree.path, reference, auth=WAYS["identity"](served)),
+        )
+        _keeps_secrets(served, said)
+
+
+@pytest.mark.parametrize("way", sorted(WAYS))
 def test_tokens_that_expire_in_the_middle_are_renewed(acr_place, way):
     served, tree = acr_place
     repository = f"renewed/{tree.fresh()}"
-    credentials = _WAYS[way](served)
-    _bad_day(served, [], {"access": 12})
+    credentials = WAYS[way](served)
+    bad_day(served, [], {"access": 12})
     pushed, said = attempt(
         served,
         lambda: packager.push(tree.path, f"{served.host}/{repository}:v1", auth=credentials, upload_mode="chunked"),
@@ -140,18 +81,41 @@ def pushed(acr_place):
     served, tree = acr_place
     tree.fresh()
     reference = f"{served.host}/pulled:v1"
-    packager.push(tree.path, reference, auth=_WAYS["password"](served))
+    packager.push(tree.path, reference, auth=WAYS["password"](served))
     return reference
 
 
 @_SETTINGS
-@given(faults=faults(_PULLING, min_size=0), lifetimes=_LIFETIMES, way=st.sampled_from(sorted(_WAYS)))
+@given(faults=faults(PULLING, min_size=0), lifetimes=LIFETIMES, way=st.sampled_from(sorted(WAYS)))
 def test_a_copy_ends_whole_or_in_a_clear_error(acr_place, pushed, tmp_path, faults, lifetimes, way):
     served, _ = acr_place
-    _bad_day(served, faults, lifetimes)
+    bad_day(served, faults, lifetimes)
     said = check_copy(
-        served, pushed, tmp_path / "copy", lambda source, path: packager.copy(source, path, auth=_WAYS[way](served))
+        served, pushed, tmp_path / "copy", lambda source, path: packager.copy(source, path, auth=WAYS[way](served))
     )
+    _keeps_secrets(served, said)
+
+
+@_SETTINGS
+@given(
+    faults=faults([*SIGN_IN, "ping"], min_size=0),
+    lifetimes=LIFETIMES,
+    way=st.sampled_from(sorted(WAYS)),
+    right=st.booleans(),
+)
+def test_what_is_not_checked_is_not_stored(acr_place, tmp_path, faults, lifetimes, way, right):
+    served, _ = acr_place
+    stored = tmp_path / "config.json"
+    stored.unlink(missing_ok=True)
+    credentials = WAYS[way](served)
+    if not right:
+        credentials = packager.Credentials(credentials.username, "wrong")
+    bad_day(served, faults, lifetimes)
+    signed_in, said = attempt(
+        served, lambda: packager.login(served.host, credentials, environ={"DOCKER_CONFIG": str(tmp_path)})
+    )
+    assert stored.exists() == (signed_in is not None)
+    assert signed_in is None or (right and signed_in.checked)
     _keeps_secrets(served, said)
 
 
@@ -189,8 +153,8 @@ def test_who_is_refused_reads_why(acr_place, case):
     way, deeds, lifetimes, sentence = _REFUSALS[case]
     repository = f"refused/{tree.fresh()}"
     token_faults = [{"match": {"operation": "token"}, **deed} for deed in deeds]
-    _bad_day(served, token_faults, lifetimes)
-    reference, sign_in = f"{served.host}/{repository}:v1", {**_WAYS, **_NARROW}[way]
+    bad_day(served, token_faults, lifetimes)
+    reference, sign_in = f"{served.host}/{repository}:v1", {**WAYS, **NARROW}[way]
     _, said = attempt(served, lambda: packager.push(tree.path, reference, auth=sign_in(served)))
     assert sentence.replace("HOST", served.host).replace("REPOSITORY", repository) in said
     assert tagged_digest(served, repository) is None
