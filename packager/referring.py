@@ -88,7 +88,7 @@ def listed(client: RegistryClient, digest: str, artifact_type: str | None = None
         if response.status_code in _UNKNOWN:
             break
         client.expect(response, {200}, f"does not list what is attached to {digest}")
-        entries += _entries(response.content, f"the referrers of {digest}")[1]
+        entries += _entries(response.content, digest)[1]
         following = response.links.get("next", {}).get("url")
         if not following:
             return entries
