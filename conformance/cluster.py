@@ -8,37 +8,49 @@ from __future__ import annotations
 import copy
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import yaml
 
 from conformance.kube import Kube, Object, RefusedError, path_of
 from conformance.observation import plight_of, symbolic
-from conformance.targets import Target
+from conformance.targets import HOSTNAME, Target
 
-__all__ = ["RUN_LABEL", "Cluster", "NotSeenError"]
+__all__ = ["RUN_LABEL", "Cluster", "NodeLostError", "NotSeenError"]
 
 # What the namespaces of a run have in common: what is left of a lost run is found by it.
 RUN_LABEL = "imgvol.dev/run"
 _WORKLOADS = ("daemonsets", "deployments", "replicasets")
 _HIDDEN = "<redacted>"
+# So often, in seconds, whoever waits asks whether the nodes are there that it waits for.
+_LOOK = 10.0
+# A kubelet that has not renewed its node's Lease for so many seconds is away (leaseDurationSeconds).
+_SILENCE = 40.0
+_FROM_BEHIND = 500
 
 
 class NotSeenError(AssertionError):
     """What a claim waits for did not come."""
 
 
+class NodeLostError(Exception):
+    """A node went away that a claim's pods were for: what became of them says nothing of the claim."""
+
+
 class Cluster:
     """One namespace, made here.
 
-    Methods raise RefusedError for what the API refuses, and NotSeenError for what never came.
+    Methods raise RefusedError for what the API refuses, NotSeenError for what never came, and NodeLostError where a
+    node went away that it should have come from.
     """
 
     def __init__(self, target: Target, namespace: str, labels: Mapping[str, str] | None = None) -> None:
         self.target = target
         self.namespace = namespace
         self.kube = Kube(target.kube)
+        self._hosts: set[str] = set()
+        self._doubted = False
         labels = {RUN_LABEL: target.description.run, **(labels or {})}
         self.kube.create(path_of("namespaces"), {"metadata": {"name": namespace, "labels": labels}})
         self.wait("serviceaccounts", "default", lambda _: True, "to exist")
@@ -48,8 +60,27 @@ class Cluster:
         self.kube.delete(path_of("namespaces", name=self.namespace))
 
     def nodes(self) -> list[str]:
-        """The nodes that take pods (`kubernetes.io/hostname`)."""
-        return self.target.hosts
+        """The nodes that take pods (`kubernetes.io/hostname`); those that have gone away since come last."""
+        there = set(self.target.there)
+        return sorted(self.target.hosts, key=lambda host: host not in there)
+
+    def depend_on(self, hosts: Iterable[str]) -> None:
+        """What is judged here is not to be judged without these nodes, whether or not a pod gets there."""
+        self._hosts |= set(hosts)
+
+    def lost(self) -> str:
+        """What has become of the nodes that the namespace's pods are for, or were; empty if they are there.
+
+        Where pods were waited for in vain, or did not answer, their nodes have to give a sign of life first: Kubernetes
+        takes most of a minute to notice that one is gone.
+        """
+        self._note(*self.all("pods"))
+        if not self._hosts:
+            # No node took a pod: it matters only if there is none left to take one.
+            return "" if self.target.there else self.target.trouble()
+        if told := self.target.trouble(self._hosts):
+            return told
+        return self.target.silence(self._hosts, _SILENCE) if self._doubted else ""
 
     def label(self, labels: Mapping[str, str]) -> None:
         """Put labels on the namespace."""
@@ -64,6 +95,7 @@ class Cluster:
         elif resource in _WORKLOADS:
             self.target.place(body["spec"]["template"]["spec"])
         created: Object = self.kube.create(path_of(resource, self.namespace), body, query)
+        self._note(created)
         return created
 
     def get(self, resource: str, name: str) -> Object:
@@ -76,6 +108,12 @@ class Cluster:
         query = {key: value for key, value in (("labelSelector", labels), ("fieldSelector", fields)) if value}
         items: list[Object] = self.kube.get(path_of(resource, self.namespace), query)["items"]
         return items
+
+    def _note(self, *objects: Object) -> None:
+        """Remember which nodes pods are on, or are for."""
+        for spec in (each.get("spec") or {} for each in objects):
+            host = spec.get("nodeName") or (spec.get("nodeSelector") or {}).get(HOSTNAME)
+            self._hosts |= {host} if host else set()
 
     def patch(self, resource: str, name: str, body: Object) -> Object:
         """Change an object by a strategic merge patch."""
@@ -150,7 +188,11 @@ class Cluster:
     def log(self, pod: str, container: str = "", **query: str) -> str:
         """What a container has written so far."""
         asked = {**query, **({"container": container} if container else {})}
-        return self.kube.read(path_of("pods", self.namespace, pod, "log"), asked).decode()
+        try:
+            return self.kube.read(path_of("pods", self.namespace, pod, "log"), asked).decode()
+        except RefusedError as refused:
+            self._doubted |= refused.code >= _FROM_BEHIND
+            raise
 
     def fetch(self, pod: str, port: int, path: str, method: str = "GET") -> tuple[int, bytes]:
         """Ask a pod's port through the API server: status and body."""
@@ -164,6 +206,7 @@ class Cluster:
         try:
             return 200, self.kube.read(path, method=method)
         except RefusedError as refused:
+            self._doubted |= refused.code >= _FROM_BEHIND
             return refused.code, str(refused).encode()
 
     def evidence(self) -> str:
@@ -203,13 +246,20 @@ class Cluster:
         if since:
             query["resourceVersion"] = since["metadata"]["resourceVersion"]
         while (left := deadline - time.monotonic()) > 0:
-            for event in self.kube.watch(path_of(resource, self.namespace), query, left):
+            for event in self.kube.watch(path_of(resource, self.namespace), query, min(left, _LOOK)):
                 seen = event["object"]
                 if wanted(event):
                     return seen
             if done():
                 return seen
+            if lost := self._lost_by_now():
+                raise NodeLostError(f"{lost}; waited for {what}")
+        self._doubted = True
         raise NotSeenError(f"waited {self.target.patience:.0f} s in vain for {what}; {self._plight(seen)}")
+
+    def _lost_by_now(self) -> str:
+        self._note(*self.all("pods"))
+        return self.target.trouble(self._hosts) if self._hosts else ""
 
     def _plight(self, seen: Object) -> str:
         """What keeps the namespace's pods, by their states and warnings; if nothing does, what was last seen."""

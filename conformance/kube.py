@@ -14,7 +14,12 @@ __all__ = ["Kube", "Object", "RefusedError", "path_of"]
 Object = dict[str, Any]
 _CONNECT = 10.0
 _ANSWER = 60.0
-_PREFIX = {"daemonsets": "/apis/apps/v1", "deployments": "/apis/apps/v1", "replicasets": "/apis/apps/v1"}
+_PREFIX = {
+    "daemonsets": "/apis/apps/v1",
+    "deployments": "/apis/apps/v1",
+    "leases": "/apis/coordination.k8s.io/v1",
+    "replicasets": "/apis/apps/v1",
+}
 _PATCH = "application/strategic-merge-patch+json"
 
 

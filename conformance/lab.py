@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import zlib
 from collections.abc import Callable
+from functools import cached_property
 
-from conformance.cluster import Cluster
+from conformance.cluster import Cluster, NodeLostError
 from conformance.faulting import faults
 from conformance.kube import Object, RefusedError
 from conformance.observation import Observation, is_settled, observe_pod
@@ -60,14 +61,24 @@ class Lab:
 
     def run(self, pod: Object) -> Observation:
         """Create a pod and watch it until it is settled; a test's pods that do not say where share a node."""
-        name = pod["metadata"]["name"]
+        name, host = pod["metadata"]["name"], self._host
         if not self.target.is_one_node:
-            hosts = self.target.hosts
-            host = hosts[zlib.crc32(self.nonce.encode()) % len(hosts)]
             pod["spec"].setdefault("nodeSelector", {HOSTNAME: host})
         self.cluster.create("pods", pod)
         settled = self.cluster.wait("pods", name, is_settled, "to end or to be stuck")
         return self.observe(settled)
+
+    @cached_property
+    def _host(self) -> str:
+        """The node of the test's pods: another for each test, of those that are there; empty if none takes pods."""
+        hosts = self.target.hosts
+        first = zlib.crc32(self.nonce.encode()) % len(hosts) if hosts else 0
+        for host in (turned := [*hosts[first:], *hosts[:first]]):
+            if not self.target.trouble([host]):
+                return host
+        if turned:
+            raise NodeLostError(self.target.trouble(hosts))
+        return ""
 
     def look(self, pod: Object) -> Observation:
         """Run a pod whose container must run to its end, and say what it saw."""

@@ -19,7 +19,7 @@ import urllib3
 
 from conformance import engine
 from conformance.claims import Claim, Verdict, claim_of
-from conformance.cluster import Cluster
+from conformance.cluster import Cluster, NodeLostError
 from conformance.kube import RefusedError
 from conformance.lab import Lab
 from conformance.record import NotRealError, fingerprint_name, place_of, record, record_claims, write_claims
@@ -297,6 +297,8 @@ def _verdict(
                 f"the target declares what this claim needs missing, yet the claim holds ({reasons})",
             )
         return Verdict.PASS, seen
+    if isinstance(error, NodeLostError):
+        return Verdict.ERROR, str(error)
     if trouble := _trouble(item):
         # Whatever failed says nothing of the claim then.
         return Verdict.ERROR, f"{trouble}\n{type(error).__name__}: {error}"
@@ -308,8 +310,9 @@ def _verdict(
 
 def _trouble(item: pytest.Item) -> str:
     """What has become of the nodes that a failed claim was judged on, if something has."""
+    cluster = item.funcargs.get("cluster")  # type: ignore[attr-defined]
     try:
-        return item.config.stash[_TARGET].of_pool(_pool(item)).trouble()
+        return cluster.lost() if isinstance(cluster, Cluster) else ""
     except (RefusedError, OSError, urllib3.exceptions.HTTPError) as error:
         return f"the cluster answers no more: {error}"
 

@@ -88,6 +88,8 @@ def _everywhere(lab: Lab, name: str, **mount: str) -> list[_OnNode]:
     labels = {"app": name}
     template = {"metadata": {"labels": labels}, "spec": pod["spec"]}
     body = {"metadata": {"name": name}, "spec": {"selector": {"matchLabels": labels}, "template": template}}
+    every = set(lab.target.hosts)
+    lab.cluster.depend_on(every)
     lab.cluster.create("daemonsets", body)
     try:
         _wait(lab, name)
@@ -98,6 +100,8 @@ def _everywhere(lab: Lab, name: str, **mount: str) -> list[_OnNode]:
     finally:
         lab.cluster.kube.delete(f"/apis/apps/v1/namespaces/{lab.cluster.namespace}/daemonsets/{name}")
     assert seen, "the pool has no node that takes pods"
+    missed = every - {one.node for one in seen}
+    assert not missed, f"no pod ran on {', '.join(sorted(missed))}"
     return sorted(seen, key=lambda one: one.node)
 
 

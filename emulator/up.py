@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -258,7 +258,8 @@ async def serve(options: Options, told: asyncio.Event) -> None:
             opened = await registry.listen() if acr else None
             if options.private_registry is not None:
                 private = await registry.listen(basic_auth=options.private_registry)
-            control = f"http://{await registry.control()}"
+            kubelets: dict[str, asyncio.Task[None]] = {}
+            control = f"http://{await registry.control(ending=_ending(kubelets))}"
         except RegistryError as error:
             raise _Refused(str(error)) from None
 
@@ -285,7 +286,8 @@ async def serve(options: Options, told: asyncio.Event) -> None:
                 raise _Usage(str(error)) from None
             nodes.append(_node(plan, profiles[plan.runtime], place, api, clock, isolation, stack, sign_in))
         parts = [asyncio.create_task(each.run(), name=type(each).__name__) for each in all_controllers(api, clock)]
-        parts += [asyncio.create_task(node.run(), name=f"kubelet of {node.name}") for node in nodes]
+        kubelets |= {node.name: asyncio.create_task(node.run(), name=f"kubelet of {node.name}") for node in nodes}
+        parts += kubelets.values()
         stack.push_async_callback(_cancel, parts)
 
         ready = asyncio.create_task(_ready(api, nodes))
@@ -308,9 +310,24 @@ async def serve(options: Options, told: asyncio.Event) -> None:
             "kubeconfig": str(kubeconfig.path),
         }
         print(json.dumps(line), flush=True)
-        await asyncio.wait([waiting, *parts], return_when=asyncio.FIRST_COMPLETED)
-        _check(parts)
+        while not waiting.done():
+            there = [part for part in parts if not part.done()]
+            await asyncio.wait([waiting, *there], return_when=asyncio.FIRST_COMPLETED)
+            _check(parts)
         log.info("ending")
+
+
+def _ending(kubelets: Mapping[str, asyncio.Task[None]]) -> Callable[[str], Awaitable[bool]]:
+    """What takes a node's power away; it says whether there was such a node."""
+
+    async def end(name: str) -> bool:
+        task = kubelets.get(name)
+        if task is None or task.done():
+            return False
+        await _cancel([task])
+        return True
+
+    return end
 
 
 def _node(
@@ -360,9 +377,9 @@ async def _ready(api: Any, nodes: Sequence[KubeletNode]) -> None:
 
 
 def _check(parts: list[asyncio.Task[None]]) -> None:
-    """Controllers and the node run until they are cancelled: one that ended has failed."""
+    """Controllers and nodes run until they are cancelled: one that ended by itself has failed."""
     for part in parts:
-        if part.done():
+        if part.done() and not part.cancelled():
             error = part.exception()
             raise _Refused(f"{part.get_name()} has failed: {error!r}") from error
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import requests
 import urllib3
 
-from conformance.cluster import Cluster, NotSeenError
+from conformance.cluster import Cluster, NodeLostError, NotSeenError
 from conformance.kube import Kube, Object, RefusedError
 from conformance.lab import Lab
 from conformance.oci import Repository
@@ -243,7 +243,7 @@ def _pull(target: Target, hints: Hints) -> list[Finding]:
     except RefusedError as refused:
         told = f"the cluster of {target.name} refuses new namespaces: {refused}{_mended(refused, hints)}"
         return [finding("permissions", told, pool, holds=False)]
-    except NotSeenError as unseen:
+    except (NodeLostError, NotSeenError) as unseen:
         return [finding("pull", f"the cluster gives new namespaces no service account: {unseen}", pool, holds=False)]
     try:
         lab = Lab(cluster, run, run, nonce=_PREFLIGHT)
@@ -265,7 +265,7 @@ def _pulled(lab: Lab, hints: Hints) -> Finding:
         told = f"the cluster of {target.name} refuses the suite's pods: {refused}"
         lacks = _mended(refused, hints)
         return finding("permissions" if lacks else "pull", told + lacks, pool, holds=False)
-    except NotSeenError as unseen:
+    except (NodeLostError, NotSeenError) as unseen:
         return finding("pull", f"no node runs a pod: {unseen}", pool, holds=False)
     if seen.outcome == "mounted":
         return finding("pull", f"pulled {target.registry.name}", pool, holds=True)

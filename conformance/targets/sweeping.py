@@ -4,6 +4,7 @@ its run's name."""
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,11 +17,13 @@ from conformance.cluster import RUN_LABEL
 from conformance.kube import Kube, RefusedError, path_of
 from conformance.registry_auth import RegistryAuth
 from conformance.targets.progress import Progress
-from conformance.targets.target import Description, RegistryEndpoint, Target
+from conformance.targets.target import Description, RegistryEndpoint, Target, is_ready, patience
 
 __all__ = ["Swept", "leftovers", "sweep"]
 
 _SECONDS = 60
+# So often, in seconds, those that go are asked what keeps them.
+_LOOK = 5.0
 _AT_ONCE = 8
 _RUN = re.compile(r"imgvol-[0-9a-f]{6}")
 _MANIFESTS = (
@@ -65,18 +68,56 @@ def _namespaces(description: Description, run: str, swept: Swept, *, remove: boo
     except (RefusedError, OSError, urllib3.exceptions.HTTPError) as error:
         swept.stuck["namespaces"] = f"the cluster does not list them: {error}"
         return
+    going = set()
     for namespace in found:
         name = namespace["metadata"]["name"]
         swept.namespaces.append(name)
-        if why := _stuck(namespace):
-            swept.stuck[f"namespace {name}"] = why
-        if not remove or namespace["metadata"].get("deletionTimestamp"):
+        if not remove:
+            swept.stuck |= {f"namespace {name}": why} if (why := _stuck(namespace)) else {}
             continue
         try:
             kube.delete(path_of("namespaces", name=name))
+            going.add(name)
         except RefusedError as refused:
             if refused.code != requests.codes.not_found:
                 swept.stuck[f"namespace {name}"] = str(refused)
+    if going:
+        swept.stuck |= {f"namespace {name}": why for name, why in _seen_off(kube, query, going).items()}
+
+
+def _seen_off(kube: Kube, query: dict[str, str], names: set[str]) -> dict[str, str]:
+    """Wait until namespaces that are being deleted are gone; by name, why those stay that do."""
+    deadline, last = time.monotonic() + patience(_SECONDS), dict.fromkeys(names, "")
+    try:
+        while last and (left := deadline - time.monotonic()) > 0:
+            listed = kube.get(path_of("namespaces"), query)
+            found = {one["metadata"]["name"]: one for one in listed["items"]}
+            last = {name: _stuck(found[name]) for name in last if name in found}
+            _release(kube, last)
+            asked = {**query, "resourceVersion": listed["metadata"]["resourceVersion"]}
+            _watch_going(kube, asked, set(last), min(left, _LOOK))
+    except (RefusedError, OSError, urllib3.exceptions.HTTPError) as error:
+        return dict.fromkeys(last, f"the cluster answers no more: {error}")
+    return {name: why or "Kubernetes does not say why" for name, why in last.items()}
+
+
+def _watch_going(kube: Kube, query: dict[str, str], names: set[str], seconds: float) -> None:
+    """Watch until the last of these namespaces is gone, or for some seconds."""
+    for event in kube.watch(path_of("namespaces"), query, seconds) if names else ():
+        names -= {event["object"]["metadata"].get("name", "")} if event["type"] == "DELETED" else set()
+        if not names or event["type"] == "ERROR":
+            return
+
+
+def _release(kube: Kube, names: Iterable[str]) -> None:
+    """Let pods go whose nodes have gone away: they wait for the word of a kubelet that does not come."""
+    there = None
+    for name in names:
+        for pod in kube.get(path_of("pods", name))["items"]:
+            if there is None:
+                there = {node["metadata"]["name"] for node in kube.get(path_of("nodes"))["items"] if is_ready(node)}
+            if pod["metadata"].get("deletionTimestamp") and pod["spec"].get("nodeName", "") not in {"", *there}:
+                kube.delete(path_of("pods", name, pod["metadata"]["name"]), {"gracePeriodSeconds": "0"})
 
 
 def _stuck(namespace: dict[str, Any]) -> str:

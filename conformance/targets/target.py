@@ -5,12 +5,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
-from conformance.kube import Kube, path_of
+from conformance.kube import Kube, RefusedError, path_of
 
 if TYPE_CHECKING:
     from kubernetes import client
@@ -25,6 +25,7 @@ __all__ = [
     "RegistryEndpoint",
     "Tamper",
     "Target",
+    "is_ready",
     "patience",
     "pool_of",
 ]
@@ -42,6 +43,9 @@ _POOL = ("kubernetes.azure.com/agentpool", "agentpool")
 _TROUBLE = ("node.kubernetes.io/", "node.cloudprovider.kubernetes.io/", "ToBeDeleted", "virtual-kubelet.io/")
 _NODE_IMAGE = "kubernetes.azure.com/node-image-version"
 _OS_SKU = "kubernetes.azure.com/os-sku"
+# Where each kubelet renews a Lease of its node's name.
+_LEASES = "kube-node-lease"
+_NOT_FOUND = 404
 
 
 @dataclass(frozen=True)
@@ -275,18 +279,57 @@ class Target:
             if node["status"]["nodeInfo"]["architecture"] == self.architecture
         ]
 
-    def trouble(self) -> str:
-        """What has become of nodes since they were first looked at: gone, or not ready; empty if nothing has."""
+    def trouble(self, hosts: Iterable[str] | None = None) -> str:
+        """What has become of nodes since they were first looked at: gone, or not ready; empty if nothing has.
+
+        hosts: only of these, by name or by the label kubernetes.io/hostname; of all by default.
+        """
+        if hosts is None:
+            return "; ".join(filter(None, self._troubles().values()))
+        return "; ".join(filter(None, (_trouble(name, self._node(name)) for name in self._named(hosts))))
+
+    @property
+    def there(self) -> list[str]:
+        """Of `hosts` those that are still there, and ready."""
+        troubles = self._troubles()
+        lost = {_host_of(node) for node in self._nodes if troubles[node["metadata"]["name"]]}
+        return [host for host in self.hosts if host not in lost]
+
+    def silence(self, hosts: Iterable[str], seconds: float) -> str:
+        """Which of these nodes give no sign of life within some seconds: a kubelet renews its node's Lease.
+
+        Empty if all do; of nodes whose Lease cannot be seen nothing is said.
+        """
+        kube, told = Kube(self.kube), []
+        for name in self._named(hosts):
+            try:
+                last = kube.get(path_of("leases", _LEASES, name))["spec"].get("renewTime")
+                events = kube.watch(path_of("leases", _LEASES), {"fieldSelector": f"metadata.name={name}"}, seconds)
+                if not any(event["object"].get("spec", {}).get("renewTime") != last for event in events):
+                    told.append(f"node {name} gives no sign of life since {last}")
+            except RefusedError:
+                continue
+        return "; ".join(told)
+
+    def _troubles(self) -> dict[str, str]:
+        """By node as they were first looked at, what has become of it."""
         now = {node["metadata"]["name"]: node for node in Kube(self.kube).get(path_of("nodes"))["items"]}
-        found = []
-        for name in (node["metadata"]["name"] for node in self._nodes):
-            conditions = now.get(name, {}).get("status", {}).get("conditions", ())
-            ready = next((one for one in conditions if one["type"] == "Ready"), {"status": "True"})
-            if name not in now:
-                found.append(f"node {name} is gone")
-            elif ready["status"] != "True":
-                found.append(f"node {name} is not ready: {ready.get('message', '')}".rstrip(": "))
-        return "; ".join(found)
+        return {name: _trouble(name, now.get(name)) for name in (node["metadata"]["name"] for node in self._nodes)}
+
+    def _named(self, hosts: Iterable[str]) -> list[str]:
+        """The names of nodes that are given by name, or by the label kubernetes.io/hostname."""
+        asked = set(hosts)
+        names = {node["metadata"]["name"]: _host_of(node) for node in self._nodes}
+        return [name for name, host in names.items() if {name, host} & asked]
+
+    def _node(self, name: str) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = Kube(self.kube).get(path_of("nodes", name=name))
+        except RefusedError as refused:
+            if refused.code == _NOT_FOUND:
+                return None
+            raise
+        return found
 
     def room(self, pods: Mapping[str, int]) -> dict[str, int]:
         """How many more pods each node takes that takes pods, given how many each has, by node name."""
@@ -315,9 +358,30 @@ class Target:
         ]
 
 
+def _trouble(name: str, now: Mapping[str, Any] | None) -> str:
+    """What has become of a node, given how it is now; empty if it is ready."""
+    if now is None:
+        return f"node {name} is gone"
+    return "" if is_ready(now) else f"node {name} is not ready: {_ready(now).get('message', '')}".rstrip(": ")
+
+
+def _ready(node: Mapping[str, Any]) -> Mapping[str, Any]:
+    conditions = node.get("status", {}).get("conditions", ())
+    return next((one for one in conditions if one["type"] == "Ready"), {"status": "True"})
+
+
+def _host_of(node: Mapping[str, Any]) -> str:
+    return str(node["metadata"].get("labels", {}).get(HOSTNAME, ""))
+
+
 def _is_tolerable(taint: Mapping[str, Any]) -> bool:
     """Whether a taint keeps pods apart by intent, as pools' own do, and does not tell of a node in trouble."""
     return not taint["key"].startswith(_TROUBLE)
+
+
+def is_ready(node: Mapping[str, Any]) -> bool:
+    """Whether a node says that it is ready, or nothing says that it is not."""
+    return bool(_ready(node)["status"] == "True")
 
 
 def pool_of(node: Mapping[str, Any]) -> str:

@@ -6,8 +6,9 @@ PUT    /faults/NAME    bring a scenario into force, in place of the one of that 
 DELETE /faults/NAME    end it
 DELETE /faults         end all
 GET    /requests       what was asked of the registry, and which fault struck it
-    GET    /metadata/identity/oauth2/token?client_id=ID&resource=URL
-                           an Entra access token of an identity, as the metadata service of an Azure machine gives one
+GET    /metadata/identity/oauth2/token?client_id=ID&resource=URL
+                       an Entra access token of an identity, as the metadata service of an Azure machine gives one
+DELETE /nodes/NAME     take the power from a node of `imgvol up`, for good: its pods end, nobody tells the API server
 """
 
 from __future__ import annotations
@@ -22,16 +23,22 @@ from aiohttp import web
 from emulator.faults import ActiveFaults, ScenarioError, load, parse
 from emulator.registry.journal import Journal
 
-__all__ = ["control_application"]
+__all__ = ["Ending", "control_application"]
 
 EntraToken = Callable[[str, str], str | None]
 """An access token of an identity (its client id) for a resource; None if there is no such identity."""
+Ending = Callable[[str], Awaitable[bool]]
+"""Takes the power from a node; False if there is no such node, or it has none any more."""
 
 _BIGGEST = 1 << 20
 
 
 def control_application(
-    faults: ActiveFaults, journal: Journal, settled: Callable[[], Awaitable[None]], entra_token: EntraToken
+    faults: ActiveFaults,
+    journal: Journal,
+    settled: Callable[[], Awaitable[None]],
+    entra_token: EntraToken,
+    ending: Ending | None = None,
 ) -> web.Application:
     """The endpoint of a registry; `settled` waits until a change has come into force."""
 
@@ -74,12 +81,18 @@ def control_application(
             return _refused("Identity not found", 400)
         return web.json_response({"access_token": token, "resource": resource, "token_type": "Bearer"})
 
+    async def end_node(request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        found = ending is not None and await ending(name)
+        return web.Response(status=204) if found else _refused(f"no node {name!r} runs here", 404)
+
     app = web.Application(client_max_size=_BIGGEST)
     app.router.add_get("/faults", show)
     app.router.add_delete("/faults", clear)
     app.router.add_put("/faults/{name}", put)
     app.router.add_delete("/faults/{name}", remove)
     app.router.add_get("/requests", requests)
+    app.router.add_delete("/nodes/{name}", end_node)
     app.router.add_get("/metadata/identity/oauth2/token", metadata)
     return app
 

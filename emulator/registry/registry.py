@@ -18,7 +18,7 @@ from emulator.registry.acr import AcrAuthenticator, AcrConfig, Downloads, Signer
 from emulator.registry.app import application
 from emulator.registry.auth import Anyone, Authenticator, Basic
 from emulator.registry.blobs import Blobs
-from emulator.registry.control import control_application
+from emulator.registry.control import Ending, control_application
 from emulator.registry.errors import OciError
 from emulator.registry.journal import Journal
 from emulator.registry.listener import Listener
@@ -127,9 +127,12 @@ class Registry:
         await self.settle()
         return listener.address
 
-    async def control(self, *, port: int = 0) -> str:
-        """Serve the endpoint that switches faults (see `control`) on the loopback interface; its `127.0.0.1:PORT`."""
-        self._control = Listener(control_application(self.faults, self.journal, self.settle, self._entra_token))
+    async def control(self, *, port: int = 0, ending: Ending | None = None) -> str:
+        """Serve the endpoint that switches faults (see `control`) on the loopback interface; its `127.0.0.1:PORT`.
+
+        `ending` takes the power from one of the nodes beside this registry.
+        """
+        self._control = Listener(control_application(self.faults, self.journal, self.settle, self._entra_token, ending))
         await self._control.start(_HOST, port)
         return self._control.address
 

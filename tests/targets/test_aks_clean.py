@@ -1,6 +1,7 @@
 """`imgvol clean`: what a killed run left goes, what is not of a run stays."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -47,6 +48,7 @@ def clean(started, *arguments):
     place = [f"--kubeconfig={started.kubeconfig}", f"--registry={started.registry}"]
     return subprocess.run(
         [sys.executable, "-m", "imgvol", "clean", *place, *arguments],
+        env={**os.environ, "IMGVOL_PATIENCE": "10"},
         capture_output=True,
         text=True,
         check=False,

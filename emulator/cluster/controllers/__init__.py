@@ -11,6 +11,8 @@ from .disruption import Disruptions
 from .endpoints import Endpoints
 from .garbage import GarbageCollector
 from .namespaces import Namespaces
+from .nodelifecycle import NodeLifecycle
+from .podgc import PodGarbage
 from .replicasets import ReplicaSets
 from .scheduler import Scheduler
 from .serviceaccounts import ServiceAccounts
@@ -27,6 +29,8 @@ __all__ = [
     "Endpoints",
     "GarbageCollector",
     "Namespaces",
+    "NodeLifecycle",
+    "PodGarbage",
     "ReplicaSets",
     "Scheduler",
     "ServiceAccounts",
@@ -46,5 +50,7 @@ def all_controllers(api: Api, clock: Clock) -> tuple[Controller, ...]:
         Scheduler,
         Endpoints,
         Disruptions,
+        NodeLifecycle,
+        PodGarbage,
     )
     return tuple(kind(api, clock) for kind in kinds)

@@ -14,7 +14,7 @@ from emulator.cluster.api import Api
 from emulator.cluster.http import negotiation
 from emulator.cluster.http.paths import Target
 from emulator.cluster.objects import Object
-from emulator.cluster.resources import ResourceType
+from emulator.cluster.resources import RESOURCES, ResourceType
 
 __all__ = ["stream"]
 
@@ -35,7 +35,7 @@ async def stream(
         return response
     kubelet = api.kubelets.get(node)
     if kubelet is None:
-        raise errors.internal_error(f"no kubelet of node {errors.quote(node)} is connected to the emulator")
+        raise _unreached(api, node, pod, container)
     chunks = kubelet.logs(pod, container, options)
     # The first chunk comes before the status line, so that a refusal can still be one.
     first = await anext(chunks, b"")
@@ -45,6 +45,18 @@ async def stream(
     async for chunk in chunks:
         await response.write(chunk)
     return response
+
+
+def _unreached(api: Api, node: str, pod: Object, container: str) -> errors.ApiError:
+    """What the API server says of a kubelet whose machine is not there (k8s.io/apiserver registry/generic/rest)."""
+    if not api.exists("nodes", node):
+        return errors.not_found(RESOURCES["nodes"], node)
+    addresses = api.get("nodes", node)["status"].get("addresses") or ()
+    address = next((each["address"] for each in addresses if each["type"] == "InternalIP"), node)
+    meta = pod["metadata"]
+    path = f"containerLogs/{meta['namespace']}/{meta['name']}/{container}"
+    detail = f'Get "https://{address}:10250/{path}": dial tcp {address}:10250: connect: no route to host'
+    return errors.failure(500, "", detail)
 
 
 def _container(pod: Object, asked: str) -> str:
