@@ -81,14 +81,20 @@ def test_who_ends_a_recording_does_not_wait_for_the_cases_under_way(
     asked, begun = waiting
     main = threading.get_ident()
 
+    ended = threading.Event()
+
     def interrupt() -> None:
         begun.wait()
         signal.pthread_kill(main, signal.SIGINT)
+        # One that comes just before a thread begins to wait does not wake it: Python sees it with the next.
+        while not ended.wait(10):
+            signal.pthread_kill(main, signal.SIGINT)
 
     interrupter = threading.Thread(target=interrupt)
     interrupter.start()
     with pytest.raises(KeyboardInterrupt):
         list(recording.record(cast("Target", None), tmp_path, workers=2))
+    ended.set()
     interrupter.join()
     assert asked[0] == "ok"
     assert 2 <= len(asked) <= 3
