@@ -32,8 +32,9 @@ _EXAMPLES = f"""examples:
   imgvol clean --kubeconfig ./kubeconfig --registry myregistry.azurecr.io --registry-user me     (${REGISTRY_PASSWORD})
   imgvol clean --aks --acr myregistry --run imgvol-0a1b2c --json
 
-Namespaces are known by the label imgvol.dev/run, repositories by their first folder, imgvol- and six digits. What a run
-under way has made is taken too, unless --run names another. The exit status is 1 if something stays.
+Namespaces are known by the label imgvol.dev/run, repositories by their first folder, imgvol- and six digits. A run that
+is under way renews a Lease; it is spared, as is one of which nothing is in this cluster and something in its registry,
+unless --run names it. A run that was killed counts as lost two minutes later. The exit status is 1 if something stays.
 """
 
 
@@ -117,5 +118,7 @@ def _tell(swept: Swept, arguments: argparse.Namespace) -> None:
     for what, why in swept.stuck.items():
         if what in {"namespaces", "repositories"}:
             print(f"{what}: {why}", file=sys.stderr)
-    if not (swept.namespaces or swept.repositories or swept.stuck):
+    for run, why in swept.spared.items():
+        print(f"{'spared':<{width}}  run {run}: {why}; to have it taken: --run {run}")
+    if not (swept.spared or swept.namespaces or swept.repositories or swept.stuck):
         print("nothing is left of any run")

@@ -13,6 +13,7 @@ from conformance.targets.checks import finding, of_azure
 from conformance.targets.choice import Options, TargetUnavailableError
 from conformance.targets.interrupting import ended_as_by_ctrl_c
 from conformance.targets.kubelogin import without_kubelogin
+from conformance.targets.lease import leased
 from conformance.targets.preflight import Hints, preflight
 from conformance.targets.progress import Progress
 from conformance.targets.running import endpoint, existing
@@ -41,7 +42,8 @@ def aks(options: Options) -> Iterator[Description]:
     with ended_as_by_ctrl_c(progress, "aks"), entered(options, progress) as (description, found, registry):
         abac = _ABAC.format("Container Registry Repository Reader and Writer") if registry.abac else ""
         try:
-            yield preflight(description, progress, found, Hints(abac, _RIGHTS))
+            with leased(description):
+                yield preflight(description, progress, found, Hints(abac, _RIGHTS))
         finally:
             with progress.step(f"{description.name}: removing what the run made"):
                 sweep(description, description.run, progress)

@@ -14,6 +14,7 @@ import yaml
 from conformance.targets.choice import REGISTRY_PASSWORD, Options, TargetUnavailableError
 from conformance.targets.forwarding import is_loopback
 from conformance.targets.interrupting import ended_as_by_ctrl_c
+from conformance.targets.lease import leased
 from conformance.targets.preflight import preflight
 from conformance.targets.progress import Progress
 from conformance.targets.sweeping import sweep
@@ -34,7 +35,8 @@ def running(options: Options) -> Iterator[Description]:
     description, progress = described(options), Progress()
     with ended_as_by_ctrl_c(progress, description.name):
         try:
-            yield preflight(description, progress)
+            with leased(description):
+                yield preflight(description, progress)
         finally:
             with progress.step(f"{description.name}: removing what the run made"):
                 sweep(description, description.run, progress)

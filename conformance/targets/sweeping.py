@@ -16,6 +16,7 @@ import urllib3
 from conformance.cluster import RUN_LABEL
 from conformance.kube import Kube, RefusedError, path_of
 from conformance.registry_auth import RegistryAuth
+from conformance.targets.lease import under_way
 from conformance.targets.progress import Progress
 from conformance.targets.target import Description, RegistryEndpoint, Target, is_ready, patience
 
@@ -36,12 +37,14 @@ _MANIFESTS = (
 class Swept:
     """What was removed, or would be; and what could not be, with the reason.
 
-    namespaces, repositories: names. stuck: by `namespace NAME` or `repository NAME` why it stays.
+    namespaces, repositories: names. stuck: by `namespace NAME` or `repository NAME` why it stays. spared: by run why
+    what it made was left alone.
     """
 
     namespaces: list[str] = field(default_factory=list)
     repositories: list[str] = field(default_factory=list)
     stuck: dict[str, str] = field(default_factory=dict)
+    spared: dict[str, str] = field(default_factory=dict)
 
 
 def sweep(description: Description, run: str, progress: Progress) -> Swept:
@@ -53,24 +56,34 @@ def sweep(description: Description, run: str, progress: Progress) -> Swept:
 
 
 def leftovers(description: Description, run: str = "", *, remove: bool) -> Swept:
-    """What a run left, or with no `run` any run, removed if asked for. Never raises for what cannot be had."""
+    """What a run left, removed if asked for; with no `run` what any run of this cluster left that is not under way.
+
+    Never raises for what cannot be had.
+    """
     swept = Swept()
-    _namespaces(description, run, swept, remove=remove)
-    _repositories(description.registry, run, swept, remove=remove)
+    lost = _namespaces(description, run, swept, remove=remove)
+    _repositories(description.registry, {run} if run else lost, swept, remove=remove, others=not run)
     return swept
 
 
-def _namespaces(description: Description, run: str, swept: Swept, *, remove: bool) -> None:
+def _namespaces(description: Description, run: str, swept: Swept, *, remove: bool) -> set[str]:
+    """Handle the namespaces; the runs that they are of."""
     query = {"labelSelector": f"{RUN_LABEL}={run}" if run else RUN_LABEL}
     try:
         kube = Kube(Target(description).kube)
         found = kube.get(path_of("namespaces"), query)["items"]
+        living = {} if run else under_way(kube)
     except (RefusedError, OSError, urllib3.exceptions.HTTPError) as error:
         swept.stuck["namespaces"] = f"the cluster does not list them: {error}"
-        return
+        return set()
+    lost = set()
     going = set()
     for namespace in found:
-        name = namespace["metadata"]["name"]
+        name, whose = namespace["metadata"]["name"], namespace["metadata"]["labels"][RUN_LABEL]
+        if whose in living:
+            swept.spared[whose] = f"it is under way, and said so at {living[whose]}"
+            continue
+        lost.add(whose)
         swept.namespaces.append(name)
         if not remove:
             swept.stuck |= {f"namespace {name}": why} if (why := _stuck(namespace)) else {}
@@ -83,6 +96,7 @@ def _namespaces(description: Description, run: str, swept: Swept, *, remove: boo
                 swept.stuck[f"namespace {name}"] = str(refused)
     if going:
         swept.stuck |= {f"namespace {name}": why for name, why in _seen_off(kube, query, going).items()}
+    return lost
 
 
 def _seen_off(kube: Kube, query: dict[str, str], names: set[str]) -> dict[str, str]:
@@ -132,18 +146,24 @@ def _stuck(namespace: dict[str, Any]) -> str:
     return "; ".join(said)
 
 
-def _repositories(endpoint: RegistryEndpoint, run: str, swept: Swept, *, remove: bool) -> None:
+def _repositories(endpoint: RegistryEndpoint, runs: set[str], swept: Swept, *, remove: bool, others: bool) -> None:
+    """Handle the repositories of runs; with `others` say of which more runs there are some."""
     try:
-        names = [name for name in _catalog(endpoint) if _is_ours(endpoint, name, run)]
+        ours = {name: whose for name in _catalog(endpoint) if (whose := _run_of(endpoint, name))}
     except (requests.RequestException, ValueError, KeyError) as error:
         swept.stuck["repositories"] = f"{endpoint.host} does not list its repositories: {error}"
         return
+    names = [name for name, whose in ours.items() if whose in runs]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         for name, why in zip(names, pool.map(lambda each: _handled(endpoint, each, remove=remove), names), strict=True):
             if why is not None:
                 swept.repositories.append(name)
             if why:
                 swept.stuck[f"repository {name}"] = why
+    for name, whose in ours.items() if others else ():
+        # Another cluster may share this registry, with a run under way there.
+        if whose not in {*runs, *swept.spared} and _handled(endpoint, name, remove=False) is not None:
+            swept.spared[whose] = f"{name} and perhaps more is its own, and nothing in this cluster"
 
 
 def _handled(endpoint: RegistryEndpoint, name: str, *, remove: bool) -> str | None:
@@ -159,12 +179,13 @@ def _handled(endpoint: RegistryEndpoint, name: str, *, remove: bool) -> str | No
     return "" if tags else None
 
 
-def _is_ours(endpoint: RegistryEndpoint, name: str, run: str) -> bool:
+def _run_of(endpoint: RegistryEndpoint, name: str) -> str:
+    """The run that a repository is of; empty if it is of none."""
     below = name.removeprefix(f"{endpoint.prefix}/") if endpoint.prefix else name
     if endpoint.prefix and below == name:
-        return False
+        return ""
     first, slash, _ = below.partition("/")
-    return bool(slash) and (first == run if run else bool(_RUN.fullmatch(first)))
+    return first if slash and _RUN.fullmatch(first) else ""
 
 
 def _session(endpoint: RegistryEndpoint, scope: str) -> requests.Session:

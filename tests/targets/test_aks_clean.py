@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import requests
@@ -11,7 +12,10 @@ import requests
 import emulator
 from conformance.kube import Kube, path_of
 from conformance.oci import Repository
-from conformance.targets.sweeping import _is_ours, _stuck
+from conformance.targets.choice import Options
+from conformance.targets.lease import under_way
+from conformance.targets.running import running
+from conformance.targets.sweeping import _run_of, _stuck
 from conformance.targets.target import RegistryEndpoint
 from fixtures import ImageSpec, forge
 
@@ -79,6 +83,7 @@ def test_what_runs_left_goes_and_nothing_else(started):
         "namespaces": [f"{RUN}-mount", f"{OTHER}-mount"],
         "repositories": [f"{RUN}/shared/probe", f"{OTHER}/shared/probe"],
         "stuck": {},
+        "spared": {},
     }
     assert there(started) == before
 
@@ -149,17 +154,66 @@ def test_a_cluster_that_does_not_answer(started, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def hold(started, run, *, age):
+    """What a run that is under way, or was some seconds ago, has in the cluster: its Lease."""
+    renewed = (datetime.now(UTC) - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    labels = {"imgvol.dev/run": run}
+    kube(started).create(path_of("namespaces"), {"metadata": {"name": run, "labels": labels}})
+    spec = {"holderIdentity": run, "leaseDurationSeconds": 120, "renewTime": renewed}
+    kube(started).create(path_of("leases", run), {"metadata": {"name": "run", "labels": labels}, "spec": spec})
+
+
+def test_a_run_that_is_under_way_is_spared(started):
+    leave(started)
+    hold(started, RUN, age=60)
+    hold(started, OTHER, age=600)
+    done = clean(started)
+    assert done.returncode == 0, done.stderr
+    spaces, repositories = there(started)
+    assert {f"{RUN}-mount", RUN} <= spaces
+    assert not {f"{OTHER}-mount", OTHER} & spaces
+    assert repositories == {f"{RUN}/shared/probe", "imgvol-precious/probe", "precious"}
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("spared")]
+    assert line.startswith(f"spared        run {RUN}: it is under way, and said so at ")
+    assert line.endswith(f"; to have it taken: --run {RUN}")
+
+    assert clean(started, f"--run={RUN}").returncode == 0
+    assert there(started) == (spaces - {f"{RUN}-mount", RUN}, {"imgvol-precious/probe", "precious"})
+
+
+def test_a_run_of_another_cluster_is_spared(started):
+    endpoint = RegistryEndpoint(f"http://{started.registry}", started.registry)
+    Repository(endpoint, f"{RUN}/shared/probe").push(forge(SPEC, architecture="amd64", nonce="x"), "v1")
+    done = clean(started, "--json")
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["repositories"] == []
+    assert list(told["spared"]) == [RUN]
+    assert clean(started, f"--run={RUN}").returncode == 0
+    assert there(started)[1] == set()
+
+
+def test_a_run_says_that_it_is_under_way(started):
+    place = Options(kubeconfig=str(started.kubeconfig), registry=started.registry)
+    with running(place) as found:
+        assert list(under_way(kube(started))) == [found.run]
+        done = clean(started, "--json")
+        assert list(json.loads(done.stdout)["spared"]) == [found.run]
+        assert any(name.startswith(found.run) for name in there(started)[1])
+    assert under_way(kube(started)) == {}
+    assert clean(started).stdout == "nothing is left of any run\n"
+
+
 @pytest.mark.parametrize(
-    ("prefix", "name", "run", "ours"),
+    ("prefix", "name", "run"),
     [
-        ("", "imgvol-0a1b2c/x", "", True),
-        ("", "imgvol-0a1b2c", "", False),
-        ("", "imgvol-0a1b2/x", "", False),
-        ("", "imgvol-0a1b2c/x", "imgvol-ffffff", False),
-        ("team", "team/imgvol-0a1b2c/x", "", True),
-        ("team", "imgvol-0a1b2c/x", "", False),
-        ("", "team/imgvol-0a1b2c/x", "", False),
+        ("", "imgvol-0a1b2c/x", "imgvol-0a1b2c"),
+        ("", "imgvol-0a1b2c", ""),
+        ("", "imgvol-0a1b2/x", ""),
+        ("team", "team/imgvol-0a1b2c/x", "imgvol-0a1b2c"),
+        ("team", "imgvol-0a1b2c/x", ""),
+        ("", "team/imgvol-0a1b2c/x", ""),
     ],
 )
-def test_whose_a_repository_is(prefix, name, run, ours):
-    assert _is_ours(RegistryEndpoint("http://r", "r", prefix=prefix), name, run) is ours
+def test_whose_a_repository_is(prefix, name, run):
+    assert _run_of(RegistryEndpoint("http://r", "r", prefix=prefix), name) == run
