@@ -53,7 +53,10 @@ CHECKS: Mapping[str, tuple[str, str]] = {
         "The registry exists, and gives a token.",
         "ACR: az acr login --expose-token, or POST /oauth2/exchange",
     ),
-    "room": ("The pool has room for the suite's pods.", "Kubernetes: allocatable pods of nodes"),
+    "room": (
+        "The pool has room for the suite's pods.",
+        "Kubernetes: what nodes have allocatable, less what pods ask for",
+    ),
     "sign-in": (
         "Somebody is signed in to Azure.",
         "az account get-access-token, or azure-identity's DefaultAzureCredential",

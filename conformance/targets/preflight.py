@@ -20,6 +20,7 @@ from conformance.targets.checks import finding, of_versions, version_of
 from conformance.targets.choice import TargetUnavailableError
 from conformance.targets.daemon import innermost
 from conformance.targets.progress import Progress
+from conformance.targets.room import asked
 from conformance.targets.target import Description, Finding, NodeFingerprint, Target
 
 __all__ = ["Hints", "preflight", "runtime_note", "version_of"]
@@ -193,14 +194,8 @@ def _permissions(target: Target, hints: Hints) -> list[Finding]:
 
 
 def _nodes(target: Target, pools: Sequence[str]) -> list[Finding]:
-    """Whether each pool has nodes that take pods, and room for them."""
+    """Whether each pool has nodes that take pods."""
     found = []
-    pods = Kube(target.kube).get("/api/v1/pods")["items"]
-    on: dict[str, int] = {}
-    for pod in pods:
-        if pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"}:
-            name = pod["spec"].get("nodeName", "")
-            on[name] = on.get(name, 0) + 1
     for pool in pools:
         part = target.of_pool(pool)
         if not part.hosts:
@@ -209,10 +204,6 @@ def _nodes(target: Target, pools: Sequence[str]) -> list[Finding]:
             found.append(finding("nodes", told, pool, holds=False))
             continue
         found.append(finding("nodes", f"{len(part.hosts)} take pods", pool, holds=True))
-        room = sum(part.room(on).values())
-        found.append(
-            finding("room", f"room for {room} more pods; the suite has up to {_PODS}", pool, holds=room >= _PODS)
-        )
     return found
 
 
@@ -248,7 +239,7 @@ def _pull(target: Target, hints: Hints) -> list[Finding]:
     try:
         lab = Lab(cluster, run, run, nonce=_PREFLIGHT)
         pulled = _pulled(lab, hints)
-        return [pulled] if pulled.check == "permissions" else [pulled, _admitted(lab)]
+        return [pulled] if pulled.check == "permissions" else [pulled, *_admitted(lab)]
     finally:
         cluster.remove()
 
@@ -273,13 +264,24 @@ def _pulled(lab: Lab, hints: Hints) -> Finding:
     return finding("pull", told, pool, holds=False)
 
 
-def _admitted(lab: Lab) -> Finding:
+def _admitted(lab: Lab) -> list[Finding]:
+    """Whether a pod with an image volume would be admitted, and has room as it would be then."""
+    target, pool = lab.target, lab.target.pool
     pod = usual_pod("admission", image=lab.probe, reference=f"{lab.repository('any').reference}:v1")
     try:
-        lab.cluster.create("pods", pod, dry_run=True)
+        pod = lab.cluster.create("pods", pod, dry_run=True)
     except RefusedError as refused:
-        return finding("admission", str(refused), lab.target.pool, holds=False)
-    return finding("admission", "a pod with an image volume was admitted (dry run)", lab.target.pool, holds=True)
+        admission = finding("admission", str(refused), pool, holds=False)
+    else:
+        admission = finding("admission", "a pod with an image volume was admitted (dry run)", pool, holds=True)
+    # Policies and limit ranges give pods requests that the suite's do not have.
+    wants = asked(pod)
+    room = target.room(Kube(target.kube).get("/api/v1/pods")["items"], wants)
+    each = ", ".join(f"{name} {amount.normalize():f}" for name, amount in sorted(wants.items()))
+    told = (
+        f"room for {room} more pods{f' that are made to ask for {each}' if each else ''}; the suite has up to {_PODS}"
+    )
+    return [admission, finding("room", told, pool, holds=room >= _PODS)]
 
 
 def _deletes(target: Target) -> bool:

@@ -7,10 +7,12 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from conformance.kube import Kube, RefusedError, path_of
+from conformance.targets.room import room
 
 if TYPE_CHECKING:
     from kubernetes import client
@@ -331,13 +333,12 @@ class Target:
             raise
         return found
 
-    def room(self, pods: Mapping[str, int]) -> dict[str, int]:
-        """How many more pods each node takes that takes pods, given how many each has, by node name."""
-        return {
-            node["metadata"]["name"]: int(node["status"].get("allocatable", {}).get("pods", "110"))
-            - pods.get(node["metadata"]["name"], 0)
-            for node in self._taking
-        }
+    def room(self, pods: Iterable[Mapping[str, Any]], wants: Mapping[str, Decimal]) -> int:
+        """How many more pods that want this the nodes take that take pods, beside all those there are."""
+        on: dict[str, list[Mapping[str, Any]]] = {}
+        for pod in pods:
+            on.setdefault(pod["spec"].get("nodeName", ""), []).append(pod)
+        return sum(room(node, on.get(node["metadata"]["name"], []), wants) for node in self._taking)
 
     @property
     def is_one_node(self) -> bool:

@@ -139,6 +139,24 @@ def test_a_cluster_that_refuses_every_pod(gate, run):
     assert CLAIM not in verdicts
 
 
+def test_a_policy_that_has_pods_ask_for_more_than_there_is(started, gate, run):
+    """Deployment Safeguards and limit ranges give pods requests: then processors run out before pods do."""
+
+    def ask(pod):
+        for container in pod["spec"]["containers"]:
+            container["resources"] = {"requests": {"cpu": f"{processors * 300}m", "memory": "1Mi"}}
+
+    (node,) = connected(started).get(path_of("nodes"))["items"]
+    processors = int(node["status"]["allocatable"]["cpu"])
+    gate.change = ask
+    _, status, verdicts = run(CLAIM)
+    assert status == 1
+    cpu = f"{processors * 0.3:g}"
+    told = f"room for 3 more pods that are made to ask for cpu {cpu}, memory 1048576; the suite has up to 8"
+    assert verdicts["preflight/room"] == ("fail", told)
+    assert verdicts["preflight/admission"][0] == verdicts[CLAIM][0] == "pass"
+
+
 def test_a_namespace_that_is_stuck(started, gate, run):
     """A finalizer that nobody takes away keeps it: the run ends all the same, and says so, as `imgvol clean` does."""
 
