@@ -19,7 +19,6 @@ __all__ = ["TokenCredential", "azure_credentials", "default_credential", "is_azu
 
 _SCOPE = "https://containerregistry.azure.net/.default"
 _HOSTS = (".azurecr.io", ".azurecr.cn", ".azurecr.us", ".azurecr.de")
-_TIMEOUT = (10.0, 30.0)
 # Who gives tokens in Microsoft's clouds. About any other MSAL asks the first of them, which a private cloud cannot.
 _AUTHORITIES = ("login.microsoftonline.com", "login.microsoftonline.us", ".chinacloudapi.cn", ".microsoftonline.cn")
 # An error code with its sentences; what follows is for Microsoft's support.
@@ -62,23 +61,20 @@ def azure_credentials(registry: str, credential: TokenCredential | None = None) 
 
 
 def _exchange(reference: Reference, token: str) -> str:
-    import requests
-
-    from packager.answers import TRANSIENT, BrokenError, reason, said
+    from packager.answers import TRANSIENT, BrokenError, said
+    from packager.registries import RegistryClient
 
     registry = reference.registry
     form = {"grant_type": "access_token", "service": registry, "access_token": token}
-    with requests.Session() as session:
-        session.trust_env = not reference.is_loopback
-        url = f"{reference.api.partition('/v2/')[0]}/oauth2/exchange"
-        try:
-            response = session.post(url, data=form, timeout=_TIMEOUT, allow_redirects=False)
-        except requests.RequestException as error:
-            raise BrokenError(f"cannot reach the registry {registry}: {reason(error)}") from error
+    client = RegistryClient(reference)
+    with client.session:
+        response = client.do_request(f"{reference.api.partition('/v2/')[0]}/oauth2/exchange", "POST", data=form)
+    answered = f"it answered {response.status_code}{said(response)}"
+    if response.status_code in TRANSIENT:
+        raise BrokenError(f"{registry} cannot exchange the Entra token: {answered}")
     if not response.ok:
-        kind = BrokenError if response.status_code in TRANSIENT else PackagerError
-        raise kind(
-            f"{registry} does not take the Entra token: it answered {response.status_code}{said(response)}; "
+        raise PackagerError(
+            f"{registry} does not take the Entra token: {answered}; "
             "does this identity have a role there, such as AcrPush?"
         )
     try:

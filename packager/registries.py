@@ -35,6 +35,7 @@ _DOCKER = "application/vnd.docker.distribution.manifest"
 _ACCEPT = f"{INDEX}, {MANIFEST}, {_DOCKER}.list.v2+json, {_DOCKER}.v2+json"
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and without a byte from the registry
 _SETTLE_TIMEOUT = (10.0, 300.0)  # a registry may hash and move a whole blob before it answers
+_BROKEN = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)  # an answer cut short
 _ATTEMPTS = 4
 _LONGEST_WAIT = 30.0
 _OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY = 200, 401, 403, 404, 429
@@ -146,7 +147,7 @@ class RegistryClient:
                 continue
             except requests.exceptions.SSLError as error:
                 raise PackagerError(f"cannot trust {self._host(url)}: {reason(error)}") from error
-            except (requests.ConnectionError, requests.Timeout) as error:
+            except _BROKEN as error:
                 if last or not repeatable or is_final(error):
                     raise BrokenError(f"cannot reach the registry {self._host(url)}: {reason(error)}") from error
                 self.wait(attempt, "")

@@ -210,6 +210,19 @@ class TestAzure:
             azure_credentials(acr.address, Forged())
         assert CANARY not in str(failed.value)
 
+    @pytest.mark.parametrize(
+        "deed", [{"status": 503}, {"status": 429, "headers": {"Retry-After": "0"}}, {"drop": "50%"}]
+    )
+    def test_an_exchange_that_fails_once_is_asked_for_again(self, acr, deed: dict[str, object]) -> None:
+        acr.faults({"faults": [{"match": {"operation": ["exchange"]}, "times": {"first": 1}, **deed}]})
+        assert azure_credentials(acr.address, Entra(acr.control, "developer"))
+
+    def test_a_registry_that_cannot_exchange_is_not_taken_for_a_missing_role(self, acr) -> None:
+        acr.faults({"faults": [{"match": {"operation": ["exchange"]}, "status": 503, "headers": {"Retry-After": "0"}}]})
+        with pytest.raises(packager.PackagerError, match="cannot exchange the Entra token: it answered 503") as failed:
+            azure_credentials(acr.address, Entra(acr.control, "developer"))
+        assert "role" not in str(failed.value)
+
     def test_nobody_is_asked_where_azure_identity_finds_nobody(self, monkeypatch) -> None:
         class Nobody:
             def get_token(self, *scopes: str) -> SimpleNamespace:
