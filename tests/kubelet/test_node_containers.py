@@ -202,16 +202,24 @@ def test_a_container_that_fails_is_restarted_with_growing_pauses(on_node: Run, m
         uid = lab.create(make_pod("p", actor, container={"args": ["exit=1"]}, restartPolicy="Always"))["metadata"][
             "uid"
         ]
-        waiting = await lab.until_waiting("p", "CrashLoopBackOff")
-        assert waiting["message"] == f"back-off 10s restarting failed container=main pod=p_default({uid})"
+        texts = [f"back-off {pause} restarting failed container=main pod=p_default({uid})" for pause in ("10s", "20s")]
+        seen: list[str] = []
+
+        def restarted_three_times() -> bool:
+            waiting = status(lab, "p")["state"].get("waiting", {})
+            if waiting.get("reason") == "CrashLoopBackOff" and waiting["message"] not in seen:
+                seen.append(waiting["message"])
+            return bool(status(lab, "p")["restartCount"] == 3)
+
+        await lab.until_waiting("p", "CrashLoopBackOff")
         assert status(lab, "p")["lastState"]["terminated"]["exitCode"] == 1
-        assert status(lab, "p")["restartCount"] == 1
         assert lab.pod("p")["status"]["phase"] == "Running"
         event = ("BackOff", f"Back-off restarting failed container main in pod p_default({uid})", MAIN)
         assert event in lab.first_events("p")
-        await lab.until(lambda: status(lab, "p")["restartCount"] == 3)
+        await lab.until(restarted_three_times)
+        assert seen in (texts, texts[1:])  # a busy machine may look up only after the first
 
-    on_node(test, speed=200)
+    on_node(test, speed=50)
 
 
 @pytest.mark.parametrize(("code", "phase"), [(0, "Succeeded"), (3, "Failed")])
