@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -24,7 +25,7 @@ class TestKubelet:
 
     def __init__(self) -> None:
         self.lines: dict[str, list[str]] = {}
-        self.more: dict[str, asyncio.Event] = {}
+        self.more: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
         self.ports: dict[tuple[str, int], int] = {}
         self.asked: list[LogOptions] = []
 
@@ -36,7 +37,7 @@ class TestKubelet:
         for line in self.lines[container]:
             yield f"{line}\n".encode()
         if options.follow:
-            await self.more.setdefault(container, asyncio.Event()).wait()
+            await self.more[container].wait()
             yield b"the end\n"
 
     async def dial(self, pod: Object, port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 import requests
 
@@ -18,8 +20,8 @@ def test_a_node_loses_its_power(engine_image):
         client = config.new_client_from_config(str(up.kubeconfig))
         kube = Kube(client)
         kube.create(path_of("pods", "default"), engine_image(up, "imgvol-node-2"))
-        watched = kube.watch(path_of("pods", "default"), {}, 60)
-        assert any(event["object"]["status"].get("phase") == "Running" for event in watched)
+        with closing(kube.watch(path_of("pods", "default"), {}, 60)) as watched:
+            assert any(event["object"]["status"].get("phase") == "Running" for event in watched)
 
         lost = f"{up.control}/nodes/imgvol-node-2"
         assert requests.delete(lost, timeout=30).status_code == 204
@@ -37,7 +39,8 @@ def test_a_node_loses_its_power(engine_image):
             return (ready["status"], ready.get("message")) == ("Unknown", SILENT)
 
         query = {"fieldSelector": "metadata.name=imgvol-node-2"}
-        assert any(is_unknown(event) for event in kube.watch(path_of("nodes"), query, 60))
+        with closing(kube.watch(path_of("nodes"), query, 60)) as watched:
+            assert any(is_unknown(event) for event in watched)
         # It is not known what became of its pods: they stay, and one that is deleted waits for its kubelet.
         kube.delete(path_of("pods", "default", "a"))
         assert "deletionTimestamp" in kube.get(path_of("pods", "default", "a"))["metadata"]
