@@ -104,7 +104,7 @@ class LayerWriter:
             self._plain(chunk)
         if left:
             raise PackagerError(f"{show(path)} was to be {size} bytes long and is {size - left}")
-        self._batch += tarwriter.padding(size)
+        self._plain(tarwriter.padding(size))
 
     def finish(self) -> Layer:
         """End the archive; the caller closes the layer."""

@@ -216,19 +216,26 @@ class Tree:
 
         Sorted together they interleave as whole paths do: `a`, `a.txt`, then what is in `a/`.
         """
-        kinds: dict[bytes, int] = {}
+        names: list[bytes] = []
+        directories, links = set(), set()
         try:
             with os.scandir(directory) as found:
                 for item in found:
                     name = item.name.encode(*_ENCODING)
+                    names.append(name)
                     if item.is_dir(follow_symlinks=False):
-                        kinds[name] = stat.S_IFDIR
-                        kinds[name + b"/"] = _CONTENT
-                    else:
-                        kinds[name] = stat.S_IFLNK if item.is_symlink() else 0
+                        names.append(name + b"/")
+                        directories.add(name)
+                    elif item.is_symlink():
+                        links.add(name)
         except OSError as error:
             raise from_os_error(error, f"read the directory {show(path or b'.')}") from error
-        return ((name, kinds[name]) for name in sorted(kinds))
+        names.sort()
+        for name in names:
+            if name.endswith(b"/"):
+                yield name, _CONTENT
+            else:
+                yield name, stat.S_IFDIR if name in directories else stat.S_IFLNK if name in links else 0
 
     def _open_directory(self, path: bytes, name: bytes, parent: int) -> int:
         try:

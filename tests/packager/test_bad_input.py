@@ -12,7 +12,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -203,6 +203,32 @@ def test_four_times_as_much_takes_no_more_memory(roomy: Path, make: Callable[[Pa
     one, four = (peak_memory(roomy / each, roomy / f"out-{each}") for each in ("one", "four"))
     assert four < one + (8 << 20)
     assert four < 100 << 20
+
+
+@dataclass(frozen=True)
+class Measuring(Compression):
+    """Keeps the sizes of the pieces that are compressed at once."""
+
+    name: str = "none"
+    sizes: list[int] = field(default_factory=list)
+
+    def compressor(self, write: Callable[[bytes], object], *, jobs: int | None = None) -> Compressor:
+        def note(data: bytes) -> None:
+            self.sizes.append(len(data))
+            write(data)
+
+        return super().compressor(note, jobs=jobs)
+
+
+@pytest.mark.parametrize("size", [0, 1, 3000])
+def test_files_are_handed_on_in_small_pieces_whatever_their_size(tmp_path: Path, size: int) -> None:
+    root = tmp_path / "content"
+    root.mkdir()
+    for number in range(2000):
+        (root / f"{number}").write_bytes(bytes(size))
+    measuring = Measuring()
+    packager.pack(root, tmp_path / "out", compression=measuring)
+    assert max(measuring.sizes) < 512 << 10
 
 
 LIES: dict[str, tuple[Fault, str]] = {
