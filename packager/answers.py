@@ -8,10 +8,13 @@ import requests
 
 from packager.errors import PackagerError
 
-__all__ = ["TRANSIENT", "BrokenError", "MissingError", "is_final", "reason", "said"]
+__all__ = ["PASSING", "TRANSIENT", "BrokenError", "MissingError", "is_final", "reason", "said"]
 
 TRANSIENT = frozenset({429, 500, 502, 503, 504})
 """Statuses that may be gone in a moment."""
+
+PASSING = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
+"""Failures that may be gone in a moment; an answer that is cut short is the last of them."""
 
 
 class MissingError(PackagerError):

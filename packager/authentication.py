@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import requests
 
-from packager.answers import TRANSIENT, BrokenError, reason, said
+from packager.answers import PASSING, TRANSIENT, BrokenError, reason, said
 from packager.credentials import Credentials
 from packager.errors import PackagerError
 from packager.references import Reference
@@ -21,8 +21,6 @@ _CHALLENGE = re.compile(r'(basic|bearer)\s*((?:[a-z_]+\s*=\s*(?:"[^"]*"|[^",\s]+
 _PARAMETER = re.compile(r'([a-z_]+)\s*=\s*(?:"([^"]*)"|([^",\s]+))', re.IGNORECASE)
 _SPENT = 0.9  # of a token's life: then it is time for the next
 _REFUSED = {400, 401, 403}  # who we are, or what we want to do, is what the token service minds
-# What a token service may do once: a body that broke off is not a connection that did, to requests.
-_PASSING = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)
 
 
 @dataclass
@@ -109,7 +107,7 @@ class Authenticator:
             found = response.json() if response.ok else {}
         except requests.JSONDecodeError as error:
             raise BrokenError(f"{failure}: its answer is not JSON") from error
-        except _PASSING as error:
+        except PASSING as error:
             raise BrokenError(f"{failure}: {reason(error)}") from error
         except requests.RequestException as error:
             raise PackagerError(f"{failure}: {reason(error)}") from error

@@ -21,7 +21,6 @@ __all__ = ["Content", "Count", "directory_contents", "image_contents"]
 
 _CHUNK = 1 << 20
 _DIRECTORY_MODE = 0o755  # of those that are packed, and of those that an archive leaves out
-_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ def _packed(tree: Tree, entry: Entry, count: Count) -> Content:
         return Content(path, "symlink", tree.target(entry).decode())
     digest, size = hashlib.sha256(), 0
     try:
-        file = os.open(entry.name, _OPEN_FILE, dir_fd=entry.parent)
+        file = tree.open(entry)
         try:
             mode = 0o755 if os.fstat(file).st_mode & 0o111 else 0o644
             while chunk := os.read(file, _CHUNK):

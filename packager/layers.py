@@ -33,7 +33,6 @@ _CHUNK = 1 << 20
 _BATCH = 1 << 18  # what is hashed and compressed at once: a call for each small file would cost more than the work
 # What file systems and old kernels that have no nameless files answer.
 _NO_TMPFILE = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL}
-_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
@@ -166,7 +165,7 @@ def tree_layer(
             elif entry.kind == stat.S_IFLNK:
                 writer.symlink(entry.path, tree.target(entry))
             else:
-                done += _add_file(writer, entry, tree.path)
+                done += _add_file(writer, entry, tree)
                 if progress:
                     progress("pack", done, before.size)
         if tree.fingerprint() != before.fingerprint:
@@ -182,23 +181,23 @@ def source_date_epoch() -> int:
     return int(text)
 
 
-def _add_file(writer: LayerWriter, entry: Entry, tree: Path) -> int:
+def _add_file(writer: LayerWriter, entry: Entry, tree: Tree) -> int:
     """Add a file; its size. Raises PackagerError if it is none, or is not read to its end.
 
     Whether it stayed the same meanwhile, the tree's fingerprints tell.
     """
     try:
-        file = os.open(entry.name, _OPEN_FILE, dir_fd=entry.parent)
+        file = tree.open(entry)
     except PermissionError as error:
         raise from_os_error(error, f"read {show(entry.path)}") from error
     except OSError as error:
-        raise changed(entry.path, tree) from error
+        raise changed(entry.path, tree.path) from error
     try:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
-            raise changed(entry.path, tree)
+            raise changed(entry.path, tree.path)
         size = status.st_size
-        content = _pieces(file, size, entry.path, tree)
+        content = _pieces(file, size, entry.path, tree.path)
         writer.file(entry.path, content, size, executable=bool(status.st_mode & 0o111))
     finally:
         os.close(file)

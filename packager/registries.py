@@ -1,7 +1,7 @@
 """Registries over the distribution API (distribution-spec 1.1), on `requests`.
 
-Not on the `oras` package: what decides whether a push arrives would be done here nevertheless, and importing it takes
-more memory than packing. oras 0.2.43 (tests/packager/test_oras_contract.py shows each)
+Not on the `oras` package: what decides whether a push arrives would be done here nevertheless. oras 0.2.43
+(tests/packager/test_oras_contract.py shows each)
 
 - waits two minutes on a wrong password and forever on a silent registry, yet gives up at the first 429 or 503;
 - reads a blob whole to send it, and re-sends a chunk blindly;
@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from packager.answers import TRANSIENT, BrokenError, MissingError, is_final, reason, said
+from packager.answers import PASSING, TRANSIENT, BrokenError, MissingError, is_final, reason, said
 from packager.authentication import Authenticator, bearer_parameters
 from packager.credentials import Credentials
 from packager.documents import INDEX, MANIFEST, Document
@@ -35,7 +35,6 @@ _DOCKER = "application/vnd.docker.distribution.manifest"
 _ACCEPT = f"{INDEX}, {MANIFEST}, {_DOCKER}.list.v2+json, {_DOCKER}.v2+json"
 _TIMEOUT = (10.0, 60.0)  # seconds to connect, and without a byte from the registry
 _SETTLE_TIMEOUT = (10.0, 300.0)  # a registry may hash and move a whole blob before it answers
-_BROKEN = (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError)  # an answer cut short
 _ATTEMPTS = 4
 _LONGEST_WAIT = 30.0
 _OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY = 200, 401, 403, 404, 429
@@ -147,7 +146,7 @@ class RegistryClient:
                 continue
             except requests.exceptions.SSLError as error:
                 raise PackagerError(f"cannot trust {self._host(url)}: {reason(error)}") from error
-            except _BROKEN as error:
+            except PASSING as error:
                 if last or not repeatable or is_final(error):
                     raise BrokenError(f"cannot reach the registry {self._host(url)}: {reason(error)}") from error
                 self.wait(attempt, "")

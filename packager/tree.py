@@ -32,6 +32,7 @@ _SPECIAL = {
     stat.S_IFBLK: "block device",
 }
 _OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_OPEN_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 # A node unpacks below a snapshot directory of some 100 bytes, and Linux takes paths of 4095 (PATH_MAX).
 _MAX_PATH = 3900
 # How Python decoded the names it gives us: what os.fsencode looks up for each.
@@ -122,8 +123,7 @@ class Tree:
         collisions = _Collisions()
         for entry in self.walk():
             entries += 1
-            status = self._status(entry)
-            target = self.target(entry) if stat.S_ISLNK(status.st_mode) else b""
+            status, target = self._look(entry)
             refusal = self._refusal(entry, status.st_mode, target)
             if refusal:
                 refusals += 1
@@ -144,8 +144,7 @@ class Tree:
         """As in a `Survey`, of the tree as it is now."""
         fingerprint = hashlib.blake2b()
         for entry in self.walk():
-            status = self._status(entry)
-            target = self.target(entry) if stat.S_ISLNK(status.st_mode) else b""
+            status, target = self._look(entry)
             fingerprint.update(_identity(entry, status, target))
         return fingerprint.digest()
 
@@ -168,6 +167,16 @@ class Tree:
             return os.readlink(entry.name, dir_fd=entry.parent)
         except OSError as error:
             raise _unreadable(error, entry.path, self.path) from error
+
+    def open(self, entry: Entry) -> int:
+        """A descriptor to read a file by; what is no file any more is opened without waiting, a link is not. Raises
+        OSError."""
+        return os.open(entry.name, _OPEN_FILE, dir_fd=entry.parent)
+
+    def _look(self, entry: Entry) -> tuple[os.stat_result, bytes]:
+        """Its status, and where it leads if it is a link."""
+        status = self._status(entry)
+        return status, self.target(entry) if stat.S_ISLNK(status.st_mode) else b""
 
     def _status(self, entry: Entry) -> os.stat_result:
         """The entry's own, never a link's target's."""

@@ -29,9 +29,9 @@ def leased(description: Description) -> Iterator[None]:
     Where the cluster does not let us have one there is none: the preflight says why. The namespace is left to whoever
     removes the run's others.
     """
-    ended = threading.Event()
-    thread = threading.Thread(target=_renew, args=(Target(description), ended), daemon=True)
-    if held := _take(description):
+    target, ended = Target(description), threading.Event()
+    thread = threading.Thread(target=_renew, args=(target, ended), daemon=True)
+    if held := _take(target):
         thread.start()
     try:
         yield
@@ -41,13 +41,14 @@ def leased(description: Description) -> Iterator[None]:
             thread.join()
 
 
-def _take(description: Description) -> bool:
-    labels = {RUN_LABEL: description.run}
-    spec = {"holderIdentity": description.run, "leaseDurationSeconds": _LASTS, "renewTime": _now()}
+def _take(target: Target) -> bool:
+    run = target.description.run
+    labels = {RUN_LABEL: run}
+    spec = {"holderIdentity": run, "leaseDurationSeconds": _LASTS, "renewTime": _now()}
     try:
-        kube = Kube(Target(description).kube)
-        kube.create(path_of("namespaces"), {"metadata": {"name": description.run, "labels": labels}})
-        kube.create(path_of("leases", description.run), {"metadata": {"name": _NAME, "labels": labels}, "spec": spec})
+        kube = Kube(target.kube)
+        kube.create(path_of("namespaces"), {"metadata": {"name": run, "labels": labels}})
+        kube.create(path_of("leases", run), {"metadata": {"name": _NAME, "labels": labels}, "spec": spec})
     except Exception:
         # A kubeconfig that leads nowhere has many ways to fail; the look at the cluster tells of each.
         return False

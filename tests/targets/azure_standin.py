@@ -117,7 +117,22 @@ class Standin:
         return 404, {"error": {"code": "ResourceNotFound", "message": message}}
 
 
-class _Handler(BaseHTTPRequestHandler):
+class JsonHandler(BaseHTTPRequestHandler):
+    """Answers in JSON, and logs nothing."""
+
+    def tell(self, status: int, body: object) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json; charset=utf-8")
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class _Handler(JsonHandler):
     standin: Standin
 
     def do_GET(self) -> None:
@@ -126,17 +141,9 @@ class _Handler(BaseHTTPRequestHandler):
             status, body = 401, {"error": {"code": "AuthenticationFailed", "message": "Authentication failed."}}
         else:
             status, body = self.standin.answer(self.command, path, query)
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json; charset=utf-8")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
+        self.tell(status, body)
 
     do_POST = do_GET
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 import socket
 import ssl
 import threading
@@ -15,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import requests
 import yaml
+from azure_standin import JsonHandler
 
 from emulator.certificates import issue
 
@@ -137,20 +137,7 @@ def _serve(handler: type[BaseHTTPRequestHandler], context: ssl.SSLContext | None
     return server
 
 
-class _Quiet(BaseHTTPRequestHandler):
-    def tell(self, status: int, body: object) -> None:
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json; charset=utf-8")
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class _Machine(_Quiet):
+class _Machine(JsonHandler):
     """The metadata service: GET /metadata/identity/oauth2/token."""
 
     entra: Entra
@@ -171,7 +158,7 @@ class _Machine(_Quiet):
             self.tell(200, {"access_token": token, "resource": audience, "token_type": "Bearer", **expires})
 
 
-class _Authority(_Quiet):
+class _Authority(JsonHandler):
     """A tenant's OpenID configuration, and its token endpoint for client credentials."""
 
     entra: Entra
@@ -208,7 +195,7 @@ class _Authority(_Quiet):
             self.tell(200, {"token_type": "Bearer", **expires, "access_token": token})
 
 
-class _Door(_Quiet):
+class _Door(JsonHandler):
     """Passes a request on if it may, and the answer back as it comes: watches stream."""
 
     kept: Kept
